@@ -1,0 +1,3 @@
+//! Scheduling of futures on per-CPU queues with work stealing.
+#![no_std]
+#![forbid(unsafe_code)]

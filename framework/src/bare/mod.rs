@@ -1,0 +1,1 @@
+//! x86_64 without an operating system: boot, traps, interrupts, timers.

@@ -1,0 +1,117 @@
+//! User mode: run a context until it traps; the trap is the return value.
+
+use crate::{OutOfMemory, VirtAddr, VmSpace};
+
+/// The general registers of a program, named as in the SDM.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the architecture's")]
+pub struct Regs {
+    pub rax: usize,
+    pub rbx: usize,
+    pub rcx: usize,
+    pub rdx: usize,
+    pub rsi: usize,
+    pub rdi: usize,
+    pub rbp: usize,
+    pub rsp: usize,
+    pub r8: usize,
+    pub r9: usize,
+    pub r10: usize,
+    pub r11: usize,
+    pub r12: usize,
+    pub r13: usize,
+    pub r14: usize,
+    pub r15: usize,
+    pub rip: usize,
+    pub rflags: usize,
+    pub fs_base: usize,
+    pub gs_base: usize,
+}
+
+/// Why user mode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// The `syscall` instruction; number in `rax`, arguments in `rdi rsi rdx r10 r8 r9`, `rip`
+    /// after the instruction.
+    Syscall,
+    /// A page fault.
+    PageFault(PageFault),
+    /// Any other exception.
+    Exception(Exception),
+    /// An interrupt or a kick; also returned without entering user mode if one came just before.
+    Interrupt,
+}
+
+/// A page fault in user mode (SDM 3A, 4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageFault {
+    /// The address that was touched (CR2).
+    pub at: VirtAddr,
+    /// A store.
+    pub write: bool,
+    /// An instruction fetch.
+    pub execute: bool,
+    /// The page was mapped, without the right.
+    pub present: bool,
+}
+
+/// A CPU exception in user mode (SDM 3A, table 6-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The vector: 0 divide error, 1 debug, 3 breakpoint, 6 invalid opcode, 13 protection, 16 x87, ...
+    pub vector: u8,
+    /// The error code, 0 where the vector has none.
+    pub error: u64,
+}
+
+/// What a program's thread is made of: general registers, and the FPU state kept lazily.
+#[derive(Debug)]
+pub struct UserContext {
+    /// The general registers, valid whenever user mode is not running.
+    pub regs: Regs,
+}
+
+/// The bytes are no state this CPU would load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadFpuState;
+
+impl UserContext {
+    /// A context with all registers zero but these, and the FPU's initial state.
+    pub fn new(_entry: VirtAddr, _stack: VirtAddr) -> Self {
+        unimplemented!()
+    }
+
+    /// A copy with the FPU state, as fork and clone need.
+    pub fn duplicate(&self) -> Result<Self, OutOfMemory> {
+        unimplemented!()
+    }
+
+    /// Enters user mode in `space` and returns at the next trap.
+    ///
+    /// Activates `space` on this CPU only if another one is active. Sanitizes `rflags` and a
+    /// non-canonical `rip`, which then traps as a fault of the program.
+    pub fn run(&mut self, _space: &VmSpace) -> Trap {
+        unimplemented!()
+    }
+
+    /// Bytes of FPU state in the standard XSAVE format (SDM 1, 13.4).
+    pub fn fpu_size() -> usize {
+        unimplemented!()
+    }
+
+    /// Copies the FPU state out; `to` is [`fpu_size`](Self::fpu_size) bytes long.
+    pub fn fpu_read(&mut self, _to: &mut [u8]) {
+        unimplemented!()
+    }
+
+    /// Replaces the FPU state; unknown feature bits and reserved MXCSR bits are refused.
+    pub fn fpu_write(&mut self, _from: &[u8]) -> Result<(), BadFpuState> {
+        unimplemented!()
+    }
+
+    /// Sets the FPU to its initial state.
+    pub fn fpu_reset(&mut self) {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,3 @@
+//! Files: the virtual file system and the file systems under it.
+#![no_std]
+#![forbid(unsafe_code)]

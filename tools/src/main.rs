@@ -1,0 +1,3 @@
+//! The host side: images, runners, scripted sessions.
+
+fn main() {}
