@@ -1,5 +1,7 @@
 //! CPUs: which one this is, data for each, starting, halting, kicking.
 
+use crate::machine;
+
 /// The most CPUs a machine may have.
 pub const MAX_CPUS: usize = 16;
 
@@ -14,36 +16,49 @@ impl CpuId {
         Self(index)
     }
 
+    /// The CPU with this index. Panics from [`MAX_CPUS`] on.
+    pub(crate) fn from_index(index: usize) -> Self {
+        Self::new(u8::try_from(index).expect("a CPU's index is below MAX_CPUS"))
+    }
+
     /// The index.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The index as it is kept.
+    pub(crate) const fn get(self) -> u8 {
+        self.0
+    }
 }
 
 /// The CPU this code runs on. It can change at every `.await` and nowhere else.
+///
+/// On the library OS any thread may ask: one that is no CPU yet becomes the lowest free one, so
+/// that each test has its own (which need not be below [`count`]).
 pub fn current() -> CpuId {
-    unimplemented!()
+    machine::cpu::current()
 }
 
 /// How many CPUs run (1 until [`start_others`]).
 pub fn count() -> usize {
-    unimplemented!()
+    machine::cpu::count()
 }
 
 /// Starts all other CPUs; each calls `run`. Returns when they are counted in [`count`].
-pub fn start_others(_run: fn() -> !) {
-    unimplemented!()
+pub fn start_others(run: fn() -> !) {
+    machine::cpu::start_others(run);
 }
 
 /// Halts this CPU until an interrupt or a kick, unless `ready()`, which is asked with interrupts
 /// off, says there is something to do: no wake-up in between is lost.
-pub fn halt_unless(_ready: impl FnOnce() -> bool) {
-    unimplemented!()
+pub fn halt_unless(ready: impl FnOnce() -> bool) {
+    machine::cpu::halt_unless(ready);
 }
 
 /// Makes `cpu` leave user mode or its halt soon; callable from interrupts.
-pub fn kick(_cpu: CpuId) {
-    unimplemented!()
+pub fn kick(cpu: CpuId) {
+    machine::cpu::kick(cpu);
 }
 
 /// Tells a spinning loop's CPU (`pause`).

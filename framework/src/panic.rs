@@ -4,6 +4,6 @@ use core::fmt;
 
 /// Sets what is printed after the backtrace (a list of tasks); it must take no lock it may find
 /// held.
-pub fn set_report(_report: fn(&mut dyn fmt::Write)) {
-    unimplemented!()
+pub fn set_report(report: fn(&mut dyn fmt::Write)) {
+    crate::machine::panic::set_report(report);
 }

@@ -1,5 +1,6 @@
 //! Time: a monotonic clock, one one-shot alarm for each CPU, and the wall clock's offset.
 
+use crate::machine;
 use core::{ops, time::Duration};
 
 /// A moment on the monotonic clock: nanoseconds since boot.
@@ -37,18 +38,18 @@ impl ops::Sub for Instant {
 
 /// The time now.
 pub fn now() -> Instant {
-    unimplemented!()
+    machine::clock::now()
 }
 
 /// Sets or clears this CPU's one alarm: an interrupt at or soon after `at`, which ends user mode
 /// and a halt. An earlier setting is forgotten.
-pub fn set_alarm(_at: Option<Instant>) {
-    unimplemented!()
+pub fn set_alarm(at: Option<Instant>) {
+    machine::clock::set_alarm(at);
 }
 
 /// The UNIX time at the moment of boot, as the machine's clock told it (UTC).
 pub fn boot_wall_clock() -> Duration {
-    unimplemented!()
+    machine::clock::boot_wall_clock()
 }
 
 /// How the clock reads the time stamp counter, for a vDSO:
@@ -67,5 +68,5 @@ pub struct TscClock {
 
 /// The clock's parameters; `None` where programs cannot read the counter.
 pub fn tsc_clock() -> Option<TscClock> {
-    unimplemented!()
+    machine::clock::tsc_clock()
 }

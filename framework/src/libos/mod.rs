@@ -1,1 +1,7 @@
-//! The machine as a Linux process.
+//! The machine as a Linux process: a CPU is a host thread.
+pub(crate) mod clock;
+pub(crate) mod console;
+pub(crate) mod cpu;
+pub(crate) mod panic;
+pub(crate) mod power;
+pub(crate) mod random;

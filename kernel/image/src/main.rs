@@ -2,3 +2,5 @@
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
+
+use framework as _;

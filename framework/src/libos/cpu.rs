@@ -1,0 +1,232 @@
+//! CPUs as host threads.
+//!
+//! A thread is given a CPU when it first asks which one it is, and gives it back when it ends: the
+//! first thread is CPU 0, and each test of a test program is a CPU of its own, which no other test
+//! wakes or steals from. A thread that finds all CPUs taken waits for one.
+//!
+//! A kick is a token: it ends the halt that is going on or, if there is none, the next one.
+
+use super::clock;
+use crate::cpu::{CpuId, MAX_CPUS};
+use core::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// CPUs that run the kernel, those of plain threads and tests not counted.
+static COUNT: AtomicUsize = AtomicUsize::new(1);
+
+/// Which CPUs are taken, a bit for each.
+static TAKEN: Mutex<u32> = Mutex::new(0);
+
+/// Told when a CPU is given back.
+static RELEASED: Condvar = Condvar::new();
+
+static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
+
+const NONE: u8 = u8::MAX;
+
+thread_local! {
+    static CURRENT: Cell<u8> = const { Cell::new(NONE) };
+    static CLAIM: Cell<Option<Claim>> = const { Cell::new(None) };
+}
+
+/// What a CPU halts on.
+#[repr(align(64))]
+struct Cpu {
+    /// The token; read by the fast path of `kick`, written under `halt`.
+    kicked: AtomicBool,
+    halt: Mutex<()>,
+    wake: Condvar,
+}
+
+impl Cpu {
+    const fn new() -> Self {
+        Self { kicked: AtomicBool::new(false), halt: Mutex::new(()), wake: Condvar::new() }
+    }
+}
+
+/// A taken CPU; given back on drop.
+struct Claim(CpuId);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        *lock(&TAKEN) &= !(1 << self.0.index());
+        RELEASED.notify_all();
+    }
+}
+
+/// Locks a mutex whose contents hold at every moment, a panic of its holder included.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes `wanted`, or else the lowest free CPU, for this thread; waits until there is one.
+#[cold]
+fn claim(wanted: Option<CpuId>) -> CpuId {
+    let mut taken = lock(&TAKEN);
+    let id = loop {
+        let free = wanted.map_or(taken.trailing_ones() as usize, CpuId::index);
+        if free < MAX_CPUS && *taken & (1 << free) == 0 {
+            break CpuId::from_index(free);
+        }
+        taken = RELEASED.wait(taken).unwrap_or_else(PoisonError::into_inner);
+    };
+    *taken |= 1 << id.index();
+    drop(taken);
+    CPUS[id.index()].kicked.store(false, Ordering::Relaxed);
+    clock::clear_alarm(id);
+    CURRENT.set(id.get());
+    // While the thread's locals are being destroyed there is nobody to give the CPU back; such a
+    // thread is about to end, and loses it.
+    let _ = CLAIM.try_with(|cell| cell.set(Some(Claim(id))));
+    id
+}
+
+pub(crate) fn current() -> CpuId {
+    match CURRENT.get() {
+        NONE => claim(None),
+        id => CpuId::new(id),
+    }
+}
+
+pub(crate) fn count() -> usize {
+    COUNT.load(Ordering::Acquire)
+}
+
+/// How many CPUs the machine is to have: `JINUX_CPUS`, or as many as the host.
+fn wanted() -> usize {
+    let asked = std::env::var("JINUX_CPUS").ok().and_then(|text| text.parse().ok());
+    let host = || std::thread::available_parallelism().map_or(1, core::num::NonZeroUsize::get);
+    asked.unwrap_or_else(host).clamp(1, MAX_CPUS)
+}
+
+pub(crate) fn start_others(run: fn() -> !) {
+    current();
+    for index in count()..wanted() {
+        let id = CpuId::from_index(index);
+        let body = move || {
+            claim(Some(id));
+            COUNT.fetch_add(1, Ordering::AcqRel);
+            // A CPU that panics takes the machine with it; the panic hook has reported it.
+            let _ = std::panic::catch_unwind(|| run());
+            super::power::off(101)
+        };
+        let spawned = std::thread::Builder::new().name(std::format!("cpu{index}")).spawn(body);
+        if let Err(error) = spawned {
+            log::error!("cpu {index} does not start: {error}");
+            break;
+        }
+        while count() <= index {
+            std::thread::yield_now();
+        }
+    }
+}
+
+pub(crate) fn halt_unless(ready: impl FnOnce() -> bool) {
+    let id = current();
+    let cpu = &CPUS[id.index()];
+    if ready() {
+        return;
+    }
+    let mut halt = lock(&cpu.halt);
+    while !cpu.kicked.swap(false, Ordering::SeqCst) {
+        let Some(left) = clock::until_alarm(id) else {
+            halt = cpu.wake.wait(halt).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        if left == Duration::ZERO {
+            clock::clear_alarm(id);
+            return;
+        }
+        halt = cpu.wake.wait_timeout(halt, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+pub(crate) fn kick(id: CpuId) {
+    let cpu = &CPUS[id.index()];
+    if cpu.kicked.swap(true, Ordering::SeqCst) {
+        return; // an earlier kick is still on its way
+    }
+    // The halting thread holds the lock from its look at the token until it waits.
+    drop(lock(&cpu.halt));
+    cpu.wake.notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{self, Instant};
+
+    #[test]
+    fn threads_have_distinct_cpus_and_give_them_back() {
+        let mine = current();
+        assert_eq!(mine, current());
+        for _ in 0..2 * MAX_CPUS {
+            let other = std::thread::spawn(current).join().unwrap();
+            assert_ne!(mine, other);
+        }
+    }
+
+    #[test]
+    fn a_kick_before_or_during_a_halt_ends_it() {
+        let me = current();
+        kick(me);
+        halt_unless(|| false);
+        let kicker = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(10));
+            kick(me);
+        });
+        halt_unless(|| false);
+        kicker.join().unwrap();
+    }
+
+    #[test]
+    fn nothing_is_lost_between_the_question_and_the_halt() {
+        let me = current();
+        halt_unless(|| {
+            kick(me);
+            false
+        });
+    }
+
+    #[test]
+    fn a_ready_cpu_does_not_halt() {
+        halt_unless(|| true);
+    }
+
+    #[test]
+    fn an_alarm_ends_a_halt_once() {
+        let start = time::now();
+        time::set_alarm(Some(start.saturating_add(Duration::from_millis(5))));
+        halt_unless(|| false);
+        assert!(time::now() - start >= Duration::from_millis(5));
+        assert_eq!(clock::until_alarm(current()), None);
+        time::set_alarm(Some(Instant::from_nanos(0)));
+        halt_unless(|| false);
+    }
+
+    #[test]
+    fn two_threads_play_ping_pong() {
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        fn play(mine: usize, other: CpuId) {
+            for _ in 0..2000 {
+                while TURN.load(Ordering::SeqCst) != mine {
+                    halt_unless(|| TURN.load(Ordering::SeqCst) == mine);
+                }
+                TURN.store(1 - mine, Ordering::SeqCst);
+                kick(other);
+            }
+        }
+        let first = current();
+        let (send, receive) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            send.send(current()).unwrap();
+            play(1, first);
+        });
+        play(0, receive.recv().unwrap());
+        second.join().unwrap();
+    }
+}
