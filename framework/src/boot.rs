@@ -42,8 +42,9 @@ pub struct Uart {
 macro_rules! entry {
     ($main:path) => {
         const _: () = {
-            #[unsafe(export_name = "jinux_main")]
-            extern "Rust" fn main(boot: $crate::boot::Boot) -> ! {
+            #[allow(unsafe_code, reason = "the name is the framework's own, and nobody else's")]
+            #[unsafe(no_mangle)]
+            extern "Rust" fn jinux_main(boot: $crate::boot::Boot) -> ! {
                 $main(boot)
             }
         };
