@@ -1,3 +1,116 @@
-//! The host side: images, runners, scripted sessions.
+//! `jinux`: builds the kernel's image and boots it.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use std::{fs, path::PathBuf, process::ExitCode};
+use tools::{
+    initramfs::Initramfs,
+    machine::{Kind, Machine},
+    paths,
+};
+
+/// Boots and tests the Jinux kernel.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Request,
+}
+
+#[derive(Subcommand)]
+enum Request {
+    /// Boot a kernel in QEMU, with its console on this terminal.
+    ///
+    /// Exits with 0 when the guest switches off, with n when it writes n to the debug-exit port.
+    Qemu(QemuArguments),
+    /// Build an initial RAM disk with busybox.
+    Initramfs(InitramfsArguments),
+}
+
+#[derive(Args)]
+struct QemuArguments {
+    /// The kernel: an ELF file with a PVH note, or a Linux bzImage [default: target/jinux.elf].
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// The initial RAM disk.
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// Number of CPUs.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// Memory, with a suffix M or G.
+    #[arg(long, value_name = "SIZE", default_value = "512M")]
+    mem: String,
+    /// The machine that is emulated.
+    #[arg(long, value_enum, default_value_t)]
+    machine: Kind,
+    /// Words for the kernel's command line; may be given several times.
+    #[arg(long, value_name = "WORDS")]
+    append: Vec<String>,
+    /// A raw disk image; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    disk: Vec<PathBuf>,
+    /// Print QEMU's command line and do not run it.
+    #[arg(long)]
+    dry_run: bool,
+    /// More arguments for QEMU itself.
+    #[arg(last = true, value_name = "QEMU-ARGUMENT")]
+    extra: Vec<String>,
+}
+
+#[derive(Args)]
+struct InitramfsArguments {
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// A file to add; may be given several times. MODE is octal.
+    #[arg(long, value_name = "HOST:GUEST[:MODE]")]
+    file: Vec<String>,
+    /// The statically linked busybox [default: the first on PATH].
+    #[arg(long, value_name = "FILE")]
+    busybox: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Request::Qemu(arguments) => qemu(arguments),
+        Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("jinux: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn qemu(arguments: QemuArguments) -> Result<u8> {
+    let machine = Machine {
+        kernel: arguments.kernel.unwrap_or_else(paths::kernel),
+        initrd: arguments.initrd,
+        disks: arguments.disk,
+        append: arguments.append.join(" "),
+        kind: arguments.machine,
+        smp: arguments.smp,
+        memory: arguments.mem,
+        extra: arguments.extra,
+    };
+    if arguments.dry_run {
+        println!("{:?}", machine.command(tools::machine::Console::Terminal)?);
+        return Ok(0);
+    }
+    machine.run()
+}
+
+fn initramfs(arguments: &InitramfsArguments) -> Result<()> {
+    let mut image = Initramfs::with_busybox(arguments.busybox.as_deref())?;
+    for file in &arguments.file {
+        image.host_file(file)?;
+    }
+    let bytes = image.to_bytes()?;
+    fs::write(&arguments.output, bytes)
+        .with_context(|| format!("writing {}", arguments.output.display()))
+}

@@ -1,0 +1,6 @@
+//! The host side: the machine's files and the virtual machine that boots them.
+#![forbid(unsafe_code)]
+
+pub mod initramfs;
+pub mod machine;
+pub mod paths;
