@@ -12,6 +12,8 @@
 
 extern crate alloc;
 
+#[cfg(any(target_os = "none", test))]
+mod acpi;
 pub mod addr;
 pub mod boot;
 pub mod cap;
