@@ -14,6 +14,8 @@ extern crate alloc;
 
 #[cfg(any(target_os = "none", test))]
 mod acpi;
+#[cfg(any(target_os = "none", test))]
+mod symbols;
 pub mod addr;
 pub mod boot;
 pub mod cap;
