@@ -1,3 +1,7 @@
 //! The Linux personality: processes, memory maps, signals and system calls.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod memory;

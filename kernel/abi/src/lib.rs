@@ -4,6 +4,7 @@
 
 mod errno;
 mod events;
+pub mod memory;
 
 pub use errno::{Errno, Result};
 pub use events::Events;

@@ -1,0 +1,49 @@
+//! What lies behind a mapping that is not private anonymous memory.
+
+use abi::{Errno, Result};
+use alloc::{collections::BTreeMap, string::String, sync::Arc};
+use framework::Frame;
+use spin::Mutex;
+
+/// Pages that several mappings show.
+#[derive(Debug)]
+pub struct Object {
+    name: String,
+    pages: Mutex<BTreeMap<u64, Frame>>,
+    len: u64,
+}
+
+impl Object {
+    /// Shared anonymous memory of `len` pages, all zero.
+    pub fn anonymous(len: u64) -> Arc<Self> {
+        Arc::new(Self { name: String::from("/dev/zero (deleted)"), pages: Mutex::default(), len })
+    }
+
+    /// The name in `/proc/PID/maps`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The page at `index`, which is brought in or made.
+    ///
+    /// # Errors
+    /// - `ENXIO`: past the end.
+    /// - `ENOMEM`: no frame.
+    pub fn page(&self, index: u64) -> Result<Frame> {
+        if index >= self.len {
+            return Err(Errno::ENXIO);
+        }
+        let mut pages = self.pages.lock();
+        if let Some(frame) = pages.get(&index) {
+            return Ok(frame.clone());
+        }
+        let frame = Frame::zeroed()?;
+        pages.insert(index, frame.clone());
+        Ok(frame)
+    }
+
+    /// The page at `index` if it is there.
+    pub fn present(&self, index: u64) -> Option<Frame> {
+        self.pages.lock().get(&index).cloned()
+    }
+}
