@@ -1,6 +1,7 @@
 //! From the first instruction to `main` on the first CPU.
 
-use crate::boot::Boot;
+use super::{descriptors, features, init_cpu};
+use crate::{boot::Boot, cpu::CpuId};
 use core::arch::global_asm;
 
 /// Bytes of a CPU's kernel stack.
@@ -15,6 +16,9 @@ unsafe extern "Rust" {
 
 /// Called on the boot stack with the boot page tables; `start_info` is the loader's structure.
 extern "C" fn start(_start_info: u32) -> ! {
+    features::detect();
+    descriptors::fill_idt();
+    init_cpu(CpuId::new(0), descriptors::first_fault_stacks());
     jinux_main(Boot {
         cmdline: alloc::string::String::new(),
         initrd: None,

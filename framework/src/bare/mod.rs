@@ -3,8 +3,26 @@ mod boot;
 pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod cpu;
+mod descriptors;
+pub(crate) mod features;
 mod heap;
+mod interrupt;
+mod local;
 pub(crate) mod panic;
 pub(crate) mod port;
 pub(crate) mod power;
 pub(crate) mod random;
+mod registers;
+mod trap;
+
+use crate::cpu::CpuId;
+
+/// Gives this CPU its data, segments, interrupt table and control registers.
+///
+/// `fault_stacks` are the tops of three stacks of [`local::FAULT_STACK_SIZE`] bytes that nobody
+/// else uses. Interrupts stay off.
+fn init_cpu(id: CpuId, fault_stacks: [usize; 3]) {
+    local::install(id);
+    descriptors::load(fault_stacks);
+    features::enable();
+}

@@ -1,0 +1,111 @@
+//! What each CPU keeps for itself, reached by the GS segment while the kernel runs.
+//!
+//! Only the CPU it belongs to touches its `Local`, and kernel code is never preempted on its CPU,
+//! so plain cells do; what interrupt handlers also touch is atomic.
+
+use super::{boot::STACK_SIZE, registers};
+use crate::cpu::{CpuId, MAX_CPUS};
+use core::{
+    arch::asm,
+    cell::{Cell, UnsafeCell},
+    mem::offset_of,
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use x86_64::structures::tss::TaskStateSegment;
+
+/// Data of one CPU. The first fields are known to `trap.s` by their offsets.
+#[repr(C, align(64))]
+pub(super) struct Local {
+    /// Its own address, so that `gs:[0]` is a pointer.
+    this: Cell<*const Self>,
+    /// Where the entry code keeps a register for a moment.
+    pub(super) scratch: Cell<usize>,
+    /// The error code of the last trap from user mode.
+    pub(super) error: Cell<u64>,
+    /// Puts the first stack pointer of the task state segment on an 8-byte boundary.
+    _padding: u32,
+    /// The task state segment; its first stack pointer is the kernel stack of a trap from user mode.
+    pub(super) tss: UnsafeCell<TaskStateSegment>,
+    /// Its segment descriptors.
+    pub(super) gdt: UnsafeCell<[u64; 10]>,
+    id: Cell<u8>,
+    /// Something happened that ends user mode: an interrupt or a kick that came in kernel mode.
+    attention: AtomicBool,
+}
+
+// SAFETY: by the rule of this module, each `Local` is used by one CPU alone.
+unsafe impl Sync for Local {}
+
+pub(super) const SCRATCH: usize = offset_of!(Local, scratch);
+pub(super) const ERROR: usize = offset_of!(Local, error);
+pub(super) const TRAP_STACK: usize =
+    offset_of!(Local, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+
+static LOCALS: [Local; MAX_CPUS] = [const { Local::new() }; MAX_CPUS];
+
+impl Local {
+    const fn new() -> Self {
+        Self {
+            this: Cell::new(ptr::null()),
+            scratch: Cell::new(0),
+            error: Cell::new(0),
+            _padding: 0,
+            tss: UnsafeCell::new(TaskStateSegment::new()),
+            gdt: UnsafeCell::new([0; 10]),
+            id: Cell::new(0),
+            attention: AtomicBool::new(false),
+        }
+    }
+
+    /// The CPU.
+    #[inline]
+    pub(super) fn id(&self) -> CpuId {
+        CpuId::new(self.id.get())
+    }
+
+    /// Makes the next (or the present) entry into user mode end at once.
+    #[inline]
+    pub(super) fn set_attention(&self) {
+        self.attention.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something asked for attention since the last call; interrupts are off.
+    #[inline]
+    pub(super) fn take_attention(&self) -> bool {
+        let set = self.attention.load(Ordering::Relaxed);
+        if set {
+            self.attention.store(false, Ordering::Relaxed);
+        }
+        set
+    }
+}
+
+/// Makes `gs` of the CPU that runs this point to the data of `id`.
+pub(super) fn install(id: CpuId) {
+    let local = &LOCALS[id.index()];
+    local.this.set(local);
+    local.id.set(id.get());
+    registers::write_msr(registers::GS_BASE, ptr::from_ref(local).addr() as u64);
+}
+
+/// This CPU's data. Only for straight code: after an `.await` it may be another CPU's.
+#[inline]
+pub(super) fn local() -> &'static Local {
+    let this: *const Local;
+    // SAFETY: `install` has set the GS base to a `Local`, whose first field is its address.
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags));
+    }
+    // SAFETY: the address is that of an element of `LOCALS`, which is never mutably borrowed.
+    unsafe { &*this }
+}
+
+/// The CPU this code runs on.
+#[inline]
+pub(super) fn id() -> CpuId {
+    local().id()
+}
+
+/// Bytes of the stacks that non-maskable interrupts, double faults and machine checks run on.
+pub(super) const FAULT_STACK_SIZE: usize = STACK_SIZE / 4;
