@@ -4,7 +4,11 @@
 
 mod errno;
 mod events;
+mod id;
 pub mod memory;
+mod time;
 
 pub use errno::{Errno, Result};
 pub use events::Events;
+pub use id::{Fd, Pid, Signal};
+pub use time::{Itimerspec, Itimerval, Timespec, Timeval};

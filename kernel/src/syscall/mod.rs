@@ -1,0 +1,49 @@
+//! The system call table as data: number, name, arguments, handler, support, gaps.
+//!
+//! One file for each family of man pages; each has its `ROWS`, and [`TABLE`] is made of them when
+//! the kernel is compiled. A row reads `row!(39 "getpid" () => process::getpid, Full)`.
+
+mod args;
+mod identity;
+mod row;
+
+pub use args::{Args, FromArg, Kind, UserPtr};
+pub use row::{Argument, Handler, IntoOutcome, Outcome, Row, Support};
+
+pub(crate) use row::row;
+
+/// One more than the highest number a row may have.
+const NUMBERS: usize = 512;
+
+/// The rows, family by family.
+const FAMILIES: &[&[Row]] = &[identity::ROWS];
+
+/// Every call by its number.
+static TABLE: [Option<&Row>; NUMBERS] = by_number(FAMILIES);
+
+const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>; NUMBERS] {
+    let mut table: [Option<&Row>; NUMBERS] = [None; NUMBERS];
+    let mut family = 0;
+    while family < families.len() {
+        let rows = families[family];
+        let mut index = 0;
+        while index < rows.len() {
+            let number = rows[index].number as usize;
+            assert!(table[number].is_none(), "two rows have the same number");
+            table[number] = Some(&rows[index]);
+            index += 1;
+        }
+        family += 1;
+    }
+    table
+}
+
+/// The row of call `number`; `None` means `ENOSYS`.
+pub fn lookup(number: usize) -> Option<&'static Row> {
+    TABLE.get(number).copied().flatten()
+}
+
+/// All rows in the order of their numbers.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().filter_map(|row| *row)
+}
