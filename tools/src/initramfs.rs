@@ -93,6 +93,11 @@ impl Initramfs {
         self.insert(path.trim_start_matches('/'), FILE | (mode & 0o7777), data);
     }
 
+    /// Adds a script.
+    pub fn program(&mut self, path: &str, text: &str) {
+        self.file(path, 0o755, text.as_bytes().to_vec());
+    }
+
     /// Adds a file of the host as `HOST:GUEST[:MODE]` says; the mode is octal, by default 755 or
     /// 644 as the host's file is executable or not.
     ///
@@ -149,7 +154,7 @@ impl Initramfs {
 }
 
 /// Every path that busybox wants to be called by, without the leading slash.
-fn applets(busybox: &Path) -> Result<Vec<String>> {
+pub(crate) fn applets(busybox: &Path) -> Result<Vec<String>> {
     let output = Command::new(busybox)
         .arg("--list-full")
         .output()
@@ -162,7 +167,7 @@ fn applets(busybox: &Path) -> Result<Vec<String>> {
 }
 
 /// The first statically linked busybox on `PATH`.
-fn find_busybox() -> Result<PathBuf> {
+pub(crate) fn find_busybox() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/bin"), PathBuf::from("/usr/bin")])

@@ -4,3 +4,6 @@
 pub mod initramfs;
 pub mod machine;
 pub mod paths;
+pub mod session;
+pub mod shell;
+pub mod test;

@@ -8,6 +8,7 @@ use tools::{
     initramfs::Initramfs,
     machine::{Kind, Machine},
     paths,
+    test::{self, Options, Suite},
 };
 
 /// Boots and tests the Jinux kernel.
@@ -26,6 +27,8 @@ enum Request {
     Qemu(QemuArguments),
     /// Build an initial RAM disk with busybox.
     Initramfs(InitramfsArguments),
+    /// Run every check and every test; the last line counts them.
+    Test(TestArguments),
 }
 
 #[derive(Args)]
@@ -72,11 +75,29 @@ struct InitramfsArguments {
     busybox: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct TestArguments {
+    /// Only these suites; may be given several times [default: all].
+    #[arg(long, value_enum)]
+    suite: Vec<Suite>,
+    /// Another kernel than the one of this tree, such as Linux, to check the tests themselves.
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Number of CPUs of the machine.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// Only the cases in the machine whose name contains this.
+    filter: Option<String>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Request::Qemu(arguments) => qemu(arguments),
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
+        Request::Test(TestArguments { suite: suites, kernel, smp, filter }) => {
+            test::run(&Options { suites, filter, kernel, smp })
+        }
     };
     match result {
         Ok(status) => ExitCode::from(status),
