@@ -13,12 +13,15 @@
 //! Lock order: state, page table, page cache of an object.
 
 mod change;
+pub mod elf;
 mod fault;
 mod fork;
 mod layout;
 mod limits;
 mod map;
 mod object;
+mod remote;
+mod vdso;
 mod vma;
 
 pub use change::{Backing, MapRequest, Mapped};
@@ -27,6 +30,7 @@ pub use layout::{Layout, Random};
 pub use limits::Limits;
 pub use map::{MAX_MAPPINGS, Map, Totals};
 pub use object::Object;
+pub use remote::Access;
 pub use vma::{Vma, VmaFlags};
 
 use abi::Result;

@@ -1,5 +1,6 @@
 //! What lies behind a mapping that is not private anonymous memory.
 
+use super::Memory;
 use abi::{Errno, Result};
 use alloc::{collections::BTreeMap, string::String, sync::Arc};
 use framework::Frame;
@@ -18,6 +19,9 @@ impl Object {
     pub fn anonymous(len: u64) -> Arc<Self> {
         Arc::new(Self { name: String::from("/dev/zero (deleted)"), pages: Mutex::default(), len })
     }
+
+    /// Has pages that are cut off the object removed from `memory` too.
+    pub(super) fn attach(&self, _memory: &Memory) {}
 
     /// The name in `/proc/PID/maps`.
     pub fn name(&self) -> &str {
