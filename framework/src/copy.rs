@@ -98,7 +98,12 @@ impl<'a> Sink<'a> {
     }
 
     /// Like [`write`](Self::write), from `len` bytes at `offset` of a frame.
-    pub fn write_frame(&mut self, _frame: &Frame, _offset: usize, _len: usize) -> Result<usize, Fault> {
+    pub fn write_frame(
+        &mut self,
+        _frame: &Frame,
+        _offset: usize,
+        _len: usize,
+    ) -> Result<usize, Fault> {
         unimplemented!()
     }
 
@@ -159,7 +164,12 @@ impl<'a> Source<'a> {
     }
 
     /// Like [`read`](Self::read), into `len` bytes at `offset` of a frame.
-    pub fn read_frame(&mut self, _frame: &Frame, _offset: usize, _len: usize) -> Result<usize, Fault> {
+    pub fn read_frame(
+        &mut self,
+        _frame: &Frame,
+        _offset: usize,
+        _len: usize,
+    ) -> Result<usize, Fault> {
         unimplemented!()
     }
 

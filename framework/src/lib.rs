@@ -14,20 +14,25 @@ extern crate alloc;
 
 #[cfg(any(target_os = "none", test))]
 mod acpi;
-#[cfg(any(target_os = "none", test))]
-mod symbols;
 pub mod addr;
 pub mod boot;
+mod bytes;
 pub mod cap;
 pub mod console;
 pub mod copy;
 pub mod cpu;
 pub mod frame;
 pub mod irq;
+#[cfg(any(target_os = "none", test))]
+mod memory_map;
 pub mod panic;
 pub mod power;
+#[cfg(any(target_os = "none", test))]
+mod pvh;
 pub mod random;
 pub mod space;
+#[cfg(any(target_os = "none", test))]
+mod symbols;
 pub mod time;
 pub mod user;
 

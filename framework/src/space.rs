@@ -70,7 +70,12 @@ impl Cursor<'_> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: no frame for a page table; nothing changed.
-    pub fn map(&mut self, _at: VirtAddr, _frame: Frame, _protection: Protection) -> Result<(), OutOfMemory> {
+    pub fn map(
+        &mut self,
+        _at: VirtAddr,
+        _frame: Frame,
+        _protection: Protection,
+    ) -> Result<(), OutOfMemory> {
         unimplemented!()
     }
 
@@ -86,12 +91,20 @@ impl Cursor<'_> {
 
     /// Takes `WRITE` from every page of `range` and maps the same frames, also without it, in
     /// `child`: what fork does to private memory.
-    pub fn share_copy_on_write(&mut self, _child: &mut Cursor<'_>, _range: Range<VirtAddr>) -> Result<(), OutOfMemory> {
+    pub fn share_copy_on_write(
+        &mut self,
+        _child: &mut Cursor<'_>,
+        _range: Range<VirtAddr>,
+    ) -> Result<(), OutOfMemory> {
         unimplemented!()
     }
 
     /// Maps the same frames with the same protection in `child`: what fork does to shared memory.
-    pub fn share(&mut self, _child: &mut Cursor<'_>, _range: Range<VirtAddr>) -> Result<(), OutOfMemory> {
+    pub fn share(
+        &mut self,
+        _child: &mut Cursor<'_>,
+        _range: Range<VirtAddr>,
+    ) -> Result<(), OutOfMemory> {
         unimplemented!()
     }
 

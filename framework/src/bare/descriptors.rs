@@ -117,7 +117,8 @@ fn load_tables(gdt: u64) {
     unsafe { ES::set_reg(SegmentSelector::NULL) };
     // SAFETY: the descriptor describes this CPU's task state segment.
     unsafe { load_tss(TSS) };
-    let idt = DescriptorTablePointer { limit: 4095, base: VirtAddr::new(IDT.0.get().addr() as u64) };
+    let idt =
+        DescriptorTablePointer { limit: 4095, base: VirtAddr::new(IDT.0.get().addr() as u64) };
     // SAFETY: `fill_idt` has made all gates lead to the stubs of `trap.s`.
     unsafe { lidt(&idt) };
 }

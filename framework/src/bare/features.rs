@@ -49,7 +49,12 @@ fn raw_cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
 /// Whether `CPUID` names the emulator whose string instructions go byte by byte.
 fn is_tcg() -> bool {
     let leaf = raw_cpuid(0x4000_0000, 0);
-    [leaf.ebx, leaf.ecx, leaf.edx] == [u32::from_le_bytes(*b"TCGT"), u32::from_le_bytes(*b"CGTC"), u32::from_le_bytes(*b"GTCG")]
+    [leaf.ebx, leaf.ecx, leaf.edx]
+        == [
+            u32::from_le_bytes(*b"TCGT"),
+            u32::from_le_bytes(*b"CGTC"),
+            u32::from_le_bytes(*b"GTCG"),
+        ]
 }
 
 /// Finds out what the CPU can do; once, on the first CPU.
@@ -73,6 +78,12 @@ pub(super) fn detect() {
 #[inline]
 pub(crate) fn has(wanted: Features) -> bool {
     Features::from_bits_retain(FEATURES.load(Ordering::Relaxed)).contains(wanted)
+}
+
+/// Whether `rep` string instructions are the fastest way to copy.
+#[inline]
+pub(crate) fn fast_strings() -> bool {
+    has(Features::FAST_STRINGS)
 }
 
 /// Sets the control registers of this CPU.

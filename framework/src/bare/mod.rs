@@ -8,6 +8,7 @@ pub(crate) mod features;
 mod heap;
 mod interrupt;
 mod local;
+pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod port;
 pub(crate) mod power;

@@ -152,7 +152,8 @@ unsafe extern "C" {
 
 fn landing(rip: usize) -> Option<usize> {
     let start = &raw const exception_table;
-    let len = (&raw const exception_table_end).addr().wrapping_sub(start.addr()) / size_of::<Landing>();
+    let len =
+        (&raw const exception_table_end).addr().wrapping_sub(start.addr()) / size_of::<Landing>();
     // SAFETY: the link script puts the table's entries between the two symbols.
     let table = unsafe { core::slice::from_raw_parts(start, len) };
     table.iter().find(|landing| landing.from == rip).map(|landing| landing.to)

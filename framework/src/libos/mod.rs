@@ -2,6 +2,8 @@
 pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod cpu;
+pub(crate) mod features;
+pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod power;
 pub(crate) mod random;

@@ -1,0 +1,13 @@
+//! The physical map: all memory, at a fixed distance.
+
+use crate::PhysAddr;
+
+/// Where physical address 0 is mapped.
+pub(crate) const PHYSICAL_MAP: usize = 0xffff_8000_0000_0000;
+
+/// Where a physical address is mapped.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "both are 64 bits")]
+pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
+    core::ptr::with_exposed_provenance_mut(PHYSICAL_MAP + at.get() as usize)
+}
