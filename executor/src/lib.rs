@@ -1,17 +1,48 @@
 //! Scheduling of futures on per-CPU queues with work stealing.
+//!
+//! A task is a future in an `async-task` cell with a name, a [`Policy`], a nice value and a set of
+//! CPUs. Each CPU runs [`run`]: it takes the best ready task, polls it once, and looks again.
+//!
+//! ```text
+//!   Waker::wake ──▶ placement ──┬─ this CPU ──▶ next slot | real-time lists | fair queue ──▶ poll
+//!   (any context)               └─ another ──▶ its inbox (lock-free), and a kick if it sleeps
+//! ```
+//!
+//! A poll is never preempted by another one. User code that runs inside a poll is: its loop calls
+//! [`preempt`] after an interrupt and yields if told to.
+//!
+//! Waiting is registering, then checking: [`wait::WaitQueue::listen`] first, the condition second,
+//! `.await` last. A wake is a hint; the condition is read again.
+//!
+//! # Locks
+//! Per CPU a queue lock and a timer lock. Neither is held while a waker runs, and no code holds
+//! two of them. A waker may run in an interrupt: there it only tries the queue lock of its own CPU
+//! and falls back to the inbox, so it never spins.
 #![no_std]
 #![forbid(unsafe_code)]
-#![allow(missing_docs)]
-#[derive(Clone, Debug)]
-pub struct TaskRef;
-impl TaskRef { pub fn wake(&self) {} }
-pub async fn yield_now() {}
-pub fn preempt() -> bool { false }
-pub mod wait {
-    #[derive(Debug)]
-    pub struct WaitQueue;
-    pub struct Listener;
-    impl WaitQueue { pub fn listen(&self, _m: u32, _e: bool) -> Listener { Listener } 
-       pub const fn new() -> Self { Self } pub fn wake_all(&self, _m: u32) {} }
-    impl core::future::Future for Listener { type Output = (); fn poll(self: core::pin::Pin<&mut Self>, _c: &mut core::task::Context<'_>) -> core::task::Poll<()> { core::task::Poll::Pending } }
-}
+
+extern crate alloc;
+
+pub mod channel;
+mod cpu_set;
+mod join;
+mod machine;
+mod policy;
+mod queue;
+mod sched;
+mod select;
+pub mod sync;
+mod task;
+pub mod timer;
+pub mod wait;
+
+pub use cpu_set::CpuSet;
+pub use join::{JoinHandle, spawn_join};
+pub use policy::{MAX_NICE, MIN_NICE, Policy};
+pub use sched::{
+    CpuStats, cpu_stats, current_task, need_resched, preempt, run, run_until, runnable, user_begin,
+    user_end, yield_now,
+};
+pub use select::{Either, select};
+pub use task::{Spawn, State, TaskInfo, TaskRef, spawn, tasks};
+pub use timer::sleep_until;

@@ -1,0 +1,20 @@
+//! The scheduler: who runs where, and the loop that runs them.
+
+mod account;
+mod cpu;
+mod place;
+mod run;
+
+pub use account::{CpuStats, cpu_stats, runnable, user_begin, user_end};
+pub use run::{need_resched, preempt, run, run_until, yield_now};
+
+pub(crate) use cpu::{Cpu, current_record, of};
+pub(crate) use place::{change, schedule, synchronously};
+pub(crate) use run::{PollEnd, poll_ended};
+
+use crate::task::TaskRef;
+
+/// The task that runs on this CPU; `None` outside of tasks.
+pub fn current_task() -> Option<TaskRef> {
+    current_record().map(crate::task::Record::handle)
+}

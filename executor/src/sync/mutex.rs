@@ -1,0 +1,153 @@
+//! A lock that may be held across `.await`.
+//!
+//! First come, first served: an unlock hands the lock over to the first who waits, so it is never
+//! free in between and nobody is passed. One who gives up waiting hands on what he was given.
+
+use crate::wait::{Nodes, Wakers, Woken};
+use core::{
+    fmt, mem,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+/// A lock whose waiters are tasks. For short sections without `.await` use a spin lock.
+pub struct Mutex<T> {
+    gate: spin::Mutex<Gate>,
+    /// Locked by whoever the gate let in, so nobody ever spins on it.
+    value: spin::Mutex<T>,
+}
+
+struct Gate {
+    locked: bool,
+    waiting: Nodes,
+}
+
+/// Only one mask is in use.
+const TURN: u32 = 1;
+
+impl<T> Mutex<T> {
+    /// An unlocked lock.
+    pub const fn new(value: T) -> Self {
+        let gate = Gate { locked: false, waiting: Nodes::new() };
+        Self { gate: spin::Mutex::new(gate), value: spin::Mutex::new(value) }
+    }
+
+    /// Locks it if it is free.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let mut gate = self.gate.lock();
+        if gate.locked {
+            return None;
+        }
+        gate.locked = true;
+        drop(gate);
+        Some(self.guard())
+    }
+
+    /// Locks it; waits for its turn.
+    ///
+    /// # Cancel safety
+    /// Dropped before it completes, it gives up its place in the queue.
+    pub fn lock(&self) -> Lock<'_, T> {
+        Lock { mutex: self, key: None }
+    }
+
+    fn guard(&self) -> MutexGuard<'_, T> {
+        let value = self.value.try_lock().expect("the gate lets in one at a time");
+        MutexGuard { mutex: self, value: Some(value) }
+    }
+
+    /// Hands the lock to the next, or frees it.
+    fn hand_over(&self) {
+        let mut wakers = Wakers::new();
+        let mut gate = self.gate.lock();
+        gate.locked = gate.waiting.wake(true, TURN, 1, &mut wakers) > 0;
+        drop(gate);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The future of [`Mutex::lock`].
+#[must_use = "a lock is taken only when awaited"]
+pub struct Lock<'a, T> {
+    mutex: &'a Mutex<T>,
+    /// The node, while it waits.
+    key: Option<u32>,
+}
+
+impl<'a, T> Future for Lock<'a, T> {
+    type Output = MutexGuard<'a, T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut gate = self.mutex.gate.lock();
+        let key = match self.key {
+            None if !gate.locked => {
+                gate.locked = true;
+                drop(gate);
+                return Poll::Ready(self.mutex.guard());
+            }
+            None => gate.waiting.insert(TURN, true),
+            Some(key) => key,
+        };
+        if let Woken::By(_) = gate.waiting.poll(key, context.waker()) {
+            gate.waiting.remove(key);
+            drop(gate);
+            self.key = None;
+            return Poll::Ready(self.mutex.guard());
+        }
+        drop(gate);
+        self.key = Some(key);
+        crate::task::waiting_for("mutex");
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Lock<'_, T> {
+    fn drop(&mut self) {
+        let Some(key) = mem::take(&mut self.key) else { return };
+        let (waker, turn) = self.mutex.gate.lock().waiting.remove(key);
+        drop(waker);
+        if turn.is_some() {
+            self.mutex.hand_over();
+        }
+    }
+}
+
+/// The lock is held while this lives.
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    /// `Some` until the drop.
+    value: Option<spin::MutexGuard<'a, T>>,
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.value.as_deref().expect("held until the guard is dropped")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_deref_mut().expect("held until the guard is dropped")
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        self.value = None;
+        self.mutex.hand_over();
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.gate.lock().locked { "Mutex(locked)" } else { "Mutex(free)" })
+    }
+}

@@ -1,0 +1,206 @@
+//! The queue of those who wait for an object to change.
+//!
+//! ```text
+//!   waiter:  listen()  ──▶ look at the condition ──▶ .await ──▶ look again
+//!   waker:   change it ──▶ wake_*()
+//! ```
+//! Either the waker sees the listener, or the listener sees the change: each writes first, then a
+//! full fence, then reads what the other wrote.
+//!
+//! A queue nobody has ever waited on is 24 bytes and owns no memory; waking one that is empty is a
+//! fence and a load.
+
+use super::{Listener, Nodes, Wakers};
+use alloc::{boxed::Box, sync::Arc};
+use core::{
+    fmt,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Relaxed, SeqCst},
+        fence,
+    },
+};
+use slab::Slab;
+use spin::Mutex;
+
+/// Told of every wake-up it asked for; an epoll instance, for example.
+pub trait Observer: Send + Sync {
+    /// Events of `mask` happened. Called in the context of the waker without any lock of the
+    /// queue held; it may wake other queues.
+    fn notify(&self, mask: u32);
+}
+
+/// Stands for an observer in its queue.
+#[derive(Debug)]
+pub struct ObserverKey(usize);
+
+/// Tasks that wait for an object to change, and observers of its changes.
+///
+/// Masks are sets of events; their bits are the user's, `u32::MAX` stands for any.
+pub struct WaitQueue {
+    /// Listed nodes and observers.
+    present: AtomicU32,
+    inner: Mutex<Option<Box<Inner>>>,
+}
+
+pub(super) struct Inner {
+    nodes: Nodes,
+    observers: Slab<(Arc<dyn Observer>, u32)>,
+}
+
+impl WaitQueue {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self { present: AtomicU32::new(0), inner: Mutex::new(None) }
+    }
+
+    /// Registers for the next wake-up with an event of `mask`, from this moment on, whether the
+    /// listener is polled or not. Look at the condition after this and before awaiting.
+    ///
+    /// Of exclusive listeners a wake-up reaches only as many as it says.
+    pub fn listen(&self, mask: u32, exclusive: bool) -> Listener<'_> {
+        let key = self.with(|inner| inner.nodes.insert(mask, exclusive));
+        fence(SeqCst);
+        Listener::new(self, key)
+    }
+
+    /// Wakes all listeners and observers of `mask`.
+    pub fn wake_all(&self, mask: u32) {
+        self.wake(mask, u32::MAX);
+    }
+
+    /// Wakes all shared listeners and all observers of `mask`, and one exclusive listener. Whether
+    /// there was one.
+    pub fn wake_one(&self, mask: u32) -> bool {
+        self.wake(mask, 1) > 0
+    }
+
+    /// Wakes all shared listeners and all observers of `mask`, and up to `n` exclusive listeners.
+    /// How many of those.
+    pub fn wake_n(&self, n: usize, mask: u32) -> usize {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        usize::try_from(self.wake(mask, n)).unwrap_or(usize::MAX)
+    }
+
+    /// Tells `observer` of every wake-up with an event of `mask` until [`WaitQueue::unobserve`].
+    pub fn observe(&self, observer: Arc<dyn Observer>, mask: u32) -> ObserverKey {
+        let key = self.with(|inner| inner.observers.insert((observer, mask)));
+        fence(SeqCst);
+        ObserverKey(key)
+    }
+
+    /// Changes what an observer is told of.
+    pub fn observe_again(&self, key: &ObserverKey, mask: u32) {
+        self.with(|inner| {
+            if let Some((_, held)) = inner.observers.get_mut(key.0) {
+                *held = mask;
+            }
+        });
+    }
+
+    /// Ends [`WaitQueue::observe`]. A notification that is going on may end after this.
+    pub fn unobserve(&self, key: ObserverKey) {
+        // The observer may be dropped with this; that is done without the lock.
+        let removed = self.with(|inner| inner.observers.try_remove(key.0));
+        drop(removed);
+    }
+
+    /// Whether nobody listens or observes. Exact only if the caller knows that nobody comes.
+    pub fn is_empty(&self) -> bool {
+        self.present.load(Relaxed) == 0
+    }
+
+    /// Changes the lists and the count that stands for them.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut guard = self.inner.lock();
+        let inner = guard
+            .get_or_insert_with(|| Box::new(Inner { nodes: Nodes::new(), observers: Slab::new() }));
+        let result = change(inner);
+        let observers = u32::try_from(inner.observers.len()).unwrap_or(u32::MAX);
+        self.present.store(inner.nodes.listed().saturating_add(observers), Relaxed);
+        result
+    }
+
+    fn wake(&self, mask: u32, exclusive: u32) -> u32 {
+        fence(SeqCst);
+        if self.present.load(Relaxed) == 0 { 0 } else { self.wake_present(mask, exclusive) }
+    }
+
+    #[cold]
+    fn wake_present(&self, mask: u32, exclusive: u32) -> u32 {
+        let (mut listed, observed) =
+            self.with(|inner| (inner.nodes.listed(), !inner.observers.is_empty()));
+        let mut woken = 0;
+        // Who listens again meanwhile is not woken for ever: the rounds are as many as listened.
+        while listed > 0 {
+            let mut wakers = Wakers::new();
+            let count = self.with(|inner| {
+                let shared = inner.nodes.wake(false, mask, listed, &mut wakers);
+                let limit = (exclusive - woken).min(listed - shared);
+                let alone = inner.nodes.wake(true, mask, limit, &mut wakers);
+                woken += alone;
+                shared + alone
+            });
+            let more = wakers.is_full();
+            wake_now(wakers);
+            if !more {
+                break;
+            }
+            listed -= count.min(listed);
+        }
+        if observed {
+            self.notify(mask);
+        }
+        woken
+    }
+
+    /// Passes on a wake-up of one exclusive listener.
+    pub(super) fn wake_exclusive(&self, mask: u32) {
+        let mut wakers = Wakers::new();
+        self.with(|inner| inner.nodes.wake(true, mask, 1, &mut wakers));
+        wake_now(wakers);
+    }
+
+    fn notify(&self, mask: u32) {
+        let mut from = 0;
+        loop {
+            let next = self.with(|inner| {
+                let met = |(_, (_, held)): &(usize, &(Arc<dyn Observer>, u32))| held & mask != 0;
+                let (key, (observer, held)) =
+                    inner.observers.iter().filter(|(key, _)| *key >= from).find(met)?;
+                Some((key, observer.clone(), held & mask))
+            });
+            let Some((key, observer, events)) = next else { return };
+            observer.notify(events);
+            from = key + 1;
+        }
+    }
+}
+
+/// Wakes without a lock held. Of one task woken alone the waker is probably a peer that waits for
+/// it next.
+fn wake_now(wakers: Wakers) {
+    if wakers.len() == 1 {
+        crate::sched::synchronously(|| wakers.into_iter().for_each(core::task::Waker::wake));
+    } else {
+        wakers.into_iter().for_each(core::task::Waker::wake);
+    }
+}
+
+impl Inner {
+    pub(super) fn nodes(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WaitQueue({} present)", self.present.load(Relaxed))
+    }
+}
