@@ -1,3 +1,7 @@
-//! Devices: serial port, terminals and their line discipline.
-#![no_std]
+//! Devices: serial port, terminals and their line discipline, memory devices.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod tty;
