@@ -14,6 +14,10 @@ extern crate alloc;
 
 #[cfg(any(target_os = "none", test))]
 mod acpi;
+#[cfg(any(target_os = "none", test))]
+mod symbols;
+#[cfg(any(target_os = "none", test))]
+mod scale;
 pub mod addr;
 pub mod boot;
 mod bytes;

@@ -4,6 +4,7 @@ pub(crate) mod console;
 pub(crate) mod cpu;
 pub(crate) mod features;
 pub(crate) mod memory;
+pub(crate) mod irq;
 pub(crate) mod panic;
 pub(crate) mod power;
 pub(crate) mod random;
