@@ -14,13 +14,11 @@ extern crate alloc;
 
 #[cfg(any(target_os = "none", test))]
 mod acpi;
-#[cfg(any(target_os = "none", test))]
-mod symbols;
-#[cfg(any(target_os = "none", test))]
-mod scale;
 pub mod addr;
 pub mod boot;
 mod bytes;
+#[cfg(any(target_os = "none", test))]
+mod calendar;
 pub mod cap;
 pub mod console;
 pub mod copy;
@@ -34,6 +32,8 @@ pub mod power;
 #[cfg(any(target_os = "none", test))]
 mod pvh;
 pub mod random;
+#[cfg(any(target_os = "none", test))]
+mod scale;
 pub mod space;
 #[cfg(any(target_os = "none", test))]
 mod symbols;

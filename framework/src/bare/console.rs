@@ -1,19 +1,66 @@
-//! The console: the first serial port.
+//! The console: the first serial port, by polling.
 
-use super::port;
+use core::sync::atomic::{AtomicBool, Ordering};
+use spin::Mutex;
+use uart_16550::{BaudRate, Config, Uart16550, backend::PioBackend};
 
 /// COM1.
-const BASE: u16 = 0x3f8;
+pub(super) const BASE: u16 = 0x3f8;
 
-/// The transmitter takes another byte (line status register).
-const READY: u8 = 0x20;
+/// `None` until the first use, and for good where no port answers.
+static UART: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
+
+static TRIED: AtomicBool = AtomicBool::new(false);
+
+/// How often the lock is tried before a writer goes on without it: its holder may be the code that
+/// panicked, or a stopped CPU.
+const PATIENCE: u32 = 10_000_000;
+
+/// Whether the port is there.
+pub(super) fn present() -> bool {
+    write(b"");
+    UART.lock().is_some()
+}
 
 pub(crate) fn write(bytes: &[u8]) {
-    for &byte in bytes {
-        // A port that is not there reads 0xff: ready.
-        while port::read_u8(BASE + 5) & READY == 0 {
-            core::hint::spin_loop();
+    for _ in 0..PATIENCE {
+        if let Some(mut uart) = UART.try_lock() {
+            if !TRIED.swap(true, Ordering::Relaxed) {
+                *uart = open();
+            }
+            if let Some(uart) = &mut *uart {
+                send(uart, bytes);
+            }
+            return;
         }
-        port::write_u8(BASE, byte);
+        core::hint::spin_loop();
+    }
+    if let Some(mut uart) = port() {
+        send(&mut uart, bytes);
+    }
+}
+
+fn port() -> Option<Uart16550<PioBackend>> {
+    // SAFETY: these are the ports of COM1 or of nothing. A second user can garble what is sent.
+    unsafe { Uart16550::new_port(BASE) }.ok()
+}
+
+fn open() -> Option<Uart16550<PioBackend>> {
+    let mut uart = port()?;
+    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
+    uart.init(config).ok()?;
+    Some(uart)
+}
+
+/// Sends text; a line ends with CR and LF.
+fn send(uart: &mut Uart16550<PioBackend>, bytes: &[u8]) {
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        match line {
+            [text @ .., b'\n'] => {
+                uart.send_bytes_exact(text);
+                uart.send_bytes_exact(b"\r\n");
+            }
+            text => uart.send_bytes_exact(text),
+        }
     }
 }

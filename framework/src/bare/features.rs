@@ -47,7 +47,7 @@ fn raw_cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
 }
 
 /// Whether `CPUID` names the emulator whose string instructions go byte by byte.
-fn is_tcg() -> bool {
+pub(super) fn is_tcg() -> bool {
     let leaf = raw_cpuid(0x4000_0000, 0);
     [leaf.ebx, leaf.ecx, leaf.edx]
         == [

@@ -1,5 +1,8 @@
 //! x86_64 without an operating system: boot, traps, interrupts, timers.
+mod apic;
+mod backtrace;
 mod boot;
+mod calibrate;
 pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod cpu;
@@ -7,13 +10,20 @@ mod descriptors;
 pub(crate) mod features;
 mod heap;
 mod interrupt;
+mod io_apic;
+pub(crate) mod irq;
 mod local;
 pub(crate) mod memory;
+mod mmio;
 pub(crate) mod panic;
+mod pit;
+mod platform;
 pub(crate) mod port;
 pub(crate) mod power;
 pub(crate) mod random;
 mod registers;
+mod rtc;
+mod smp;
 mod trap;
 
 use crate::cpu::CpuId;

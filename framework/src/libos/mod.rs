@@ -6,5 +6,6 @@ pub(crate) mod features;
 pub(crate) mod memory;
 pub(crate) mod irq;
 pub(crate) mod panic;
+pub(crate) mod port;
 pub(crate) mod power;
 pub(crate) mod random;
