@@ -269,7 +269,7 @@ impl Map {
             if self.vmas[index].end <= within.start {
                 return None;
             }
-            top = top.min(guarded_start(&self.vmas[index]));
+            top = guarded_start(&self.vmas[index]).min(within.end);
         }
     }
 
@@ -352,3 +352,7 @@ impl Totals {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "map_tests.rs"]
+mod tests;

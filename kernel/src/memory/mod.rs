@@ -12,15 +12,20 @@
 //!
 //! Lock order: state, page table, page cache of an object.
 
+mod advise;
 mod change;
 pub mod elf;
 mod fault;
 mod fork;
+mod heap;
 mod layout;
 mod limits;
 mod map;
 mod object;
+mod populate;
+mod remap;
 mod remote;
+mod report;
 mod vdso;
 mod vma;
 
@@ -30,7 +35,10 @@ pub use layout::{Layout, Random};
 pub use limits::Limits;
 pub use map::{MAX_MAPPINGS, Map, Totals};
 pub use object::Object;
+pub use populate::Purpose;
+pub use remap::{RemapRequest, Remapped};
 pub use remote::Access;
+pub use report::{Presence, Role, Usage};
 pub use vma::{Vma, VmaFlags};
 
 use abi::Result;

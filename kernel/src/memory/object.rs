@@ -3,6 +3,7 @@
 use super::Memory;
 use abi::{Errno, Result};
 use alloc::{collections::BTreeMap, string::String, sync::Arc};
+use core::ops::Range;
 use framework::Frame;
 use spin::Mutex;
 
@@ -44,6 +45,14 @@ impl Object {
         let frame = Frame::zeroed()?;
         pages.insert(index, frame.clone());
         Ok(frame)
+    }
+
+    /// Drops pages for everybody.
+    ///
+    /// # Errors
+    /// - `EOPNOTSUPP`: the object cannot have holes.
+    pub fn punch(&self, _pages: Range<u64>) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// The page at `index` if it is there.

@@ -5,6 +5,9 @@
 
 mod args;
 mod identity;
+mod madvise;
+mod mlock;
+mod mmap;
 mod row;
 
 pub use args::{Args, FromArg, Kind, UserPtr};
@@ -16,7 +19,7 @@ pub(crate) use row::row;
 const NUMBERS: usize = 512;
 
 /// The rows, family by family.
-const FAMILIES: &[&[Row]] = &[identity::ROWS];
+const FAMILIES: &[&[Row]] = &[identity::ROWS, madvise::ROWS, mlock::ROWS, mmap::ROWS];
 
 /// Every call by its number.
 static TABLE: [Option<&Row>; NUMBERS] = by_number(FAMILIES);
