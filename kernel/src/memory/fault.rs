@@ -72,9 +72,7 @@ impl Memory {
         if !allowed {
             return Err(FaultError::NotAllowed);
         }
-        let mut cursor = self.space.lock();
-        make_present(&mut cursor, vma, fault.at.page(), fault.write)?;
-        drop(cursor);
+        make_present(&mut self.space.lock(), vma, fault.at.page(), fault.write)?;
         if fault.write {
             state.map.set_own_pages(index);
         }

@@ -3,7 +3,7 @@
 use super::{Memory, State, Vma, VmaFlags, change, limits, map::GUARD_GAP, vma::pages_between};
 use abi::{Errno, Result};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
-use framework::{PAGE_SIZE, Protection, USER_END, VirtAddr};
+use framework::{Protection, USER_END, VirtAddr};
 
 impl Memory {
     /// Moves the end of the heap to `end` if it can; returns where it is now, and what is to be
@@ -69,7 +69,6 @@ impl Memory {
         self.check_room(state, &vma, 0)?;
         state.map.insert(vma)?;
         self.note_mapped(state);
-        debug_assert!(range.start.get() % PAGE_SIZE == 0);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ const MIN_STACK_GAP: u64 = 128 << 20;
 const MAX_STACK_GAP: u64 = (USER_END.get() as u64 / 6) * 5;
 
 /// Where position-independent programs go: two thirds up.
-const PIE_BASE: usize = USER_END.get() / 3 * 2 & !(PAGE_SIZE - 1);
+const PIE_BASE: usize = (USER_END.get() / 3 * 2) & !(PAGE_SIZE - 1);
 
 /// What `MAP_32BIT` searches.
 pub(super) const LOW_START: VirtAddr = VirtAddr::new(0x4000_0000);
@@ -111,7 +111,7 @@ mod tests {
         for draw in [0, 1, u64::MAX, u64::MAX / 3] {
             for limit in [0, 8 << 20, u64::MAX] {
                 let layout = Layout::new(limit, Some(&mut || draw));
-                assert!(layout.mmap_base.get() % 4096 == 0 && layout.stack_top.get() % 4096 == 0);
+                assert_eq!(layout.mmap_base.page_offset() + layout.stack_top.page_offset(), 0);
                 assert!(layout.mmap_base < layout.stack_top);
                 if limit == 8 << 20 {
                     assert!(layout.stack_top - layout.mmap_base >= 8 << 20);

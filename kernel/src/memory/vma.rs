@@ -71,13 +71,13 @@ impl Vma {
     }
 
     /// Bytes.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.end - self.start
     }
 
     /// Pages.
     pub fn pages(&self) -> usize {
-        self.len() / PAGE_SIZE
+        self.bytes() / PAGE_SIZE
     }
 
     /// Whether `at` lies inside.

@@ -46,7 +46,7 @@ fn mmap(
     offset: usize,
 ) -> Result<Outcome<'_>> {
     let flags = MapFlags::from_bits_retain(flags);
-    if offset % PAGE_SIZE != 0 {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     let prot = Prot::from_bits_truncate(prot);
