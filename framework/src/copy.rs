@@ -180,6 +180,11 @@ impl<'a> Source<'a> {
         len
     }
 
+    /// Goes back to where `done` bytes were taken: what was taken after that is taken again.
+    pub fn rewind(&mut self, done: usize) {
+        self.done = self.done.min(done);
+    }
+
     /// The fault that stopped the last read, once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()

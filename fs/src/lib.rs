@@ -1,3 +1,36 @@
 //! Files: the virtual file system and the file systems under it.
-#![no_std]
+//!
+//! ```text
+//!   Walk (a caller with a root) ──path──▶ Path = Mount + Dentry ──▶ Inode ──role──▶ file system
+//!     │ open                                        cache              │
+//!     ▼                                                                ▼
+//!   OpenFile ── read, write, seek, list ─────────────────────────▶ PageCache
+//! ```
+//!
+//! Every operation is a plain function that tries: it answers at once, or `EAGAIN` where it has to
+//! wait for another program, or `MISS` where a disk has to be read first.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod anonymous;
+pub mod locks;
+pub mod notify;
+mod pages;
+pub mod pipe;
+mod vfs;
+mod xattr;
+
+pub use abi::{Errno, Result};
+pub use anonymous::AnonymousFs;
+pub use framework::{Sink, Source};
+pub use pages::{Grow, Mapper, PageCache, PageStore, Seals, SIZE_MAX};
+pub use vfs::{
+    Access, Allocate, Caller, Capabilities, Credentials, Dentry, DeviceNumber, Directory, Emit,
+    Entry, FileNode, FileSystem, Inode, Kind, LookupFlags, MagicLink, Make, MakeAttributes,
+    Metadata, Miss, Mount, MountFlags, NAME_MAX, NewInode, OpenDevice, OpenFile, OpenFlags,
+    OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, RenameFlags, Role, SetAttributes, SetTime,
+    Statfs, SuperBlock, Swap, Times, Timespec, Walk, Whence, mode,
+};
+pub use xattr::{SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};

@@ -1,0 +1,176 @@
+//! Extended attributes kept in memory: xattr(7).
+
+use crate::{
+    Access, Caller, Capabilities, Errno, Inode, Kind, Path, Result,
+    notify::{self, Event},
+    vfs::{attr::mode, change},
+};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+
+/// Bytes in the longest name.
+pub const XATTR_NAME_MAX: usize = 255;
+/// Bytes in the longest value.
+pub const XATTR_SIZE_MAX: usize = 65536;
+/// Bytes of names and values an inode may have, so that a program cannot fill the memory.
+const TOTAL_MAX: usize = 256 * 1024;
+
+/// The attributes of an inode.
+#[derive(Debug, Default)]
+pub(crate) struct Xattrs {
+    values: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    total: usize,
+}
+
+/// Whether the attribute must be new, or must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetXattr {
+    /// Either.
+    Any,
+    /// `XATTR_CREATE`.
+    Create,
+    /// `XATTR_REPLACE`.
+    Replace,
+}
+
+impl Inode {
+    fn permit_xattr(&self, name: &[u8], access: Access, caller: &Caller<'_>) -> Result<()> {
+        let prefixes = self.super_block().file_system().xattr_prefixes();
+        if name.is_empty() || name.len() > XATTR_NAME_MAX {
+            return Err(Errno::ERANGE);
+        }
+        let writes = access.contains(Access::WRITE);
+        if let Some(rest) = name.strip_prefix(b"user.") {
+            if rest.is_empty() {
+                return Err(Errno::EINVAL);
+            }
+            if !matches!(self.kind(), Kind::Regular | Kind::Directory) {
+                return Err(if writes { Errno::EPERM } else { Errno::ENODATA });
+            }
+            let sticky = self.is_directory() && self.mode() & mode::STICKY != 0;
+            if sticky && writes {
+                change::require_owner(self, caller)?;
+            }
+            self.permit(access, caller)?;
+        } else if name.starts_with(b"trusted.") && !caller.capable(Capabilities::SYS_ADMIN) {
+            return Err(if writes { Errno::EPERM } else { Errno::ENODATA });
+        } else if name.starts_with(b"security.") && writes {
+            let needed = if name == b"security.capability" {
+                Capabilities::SETFCAP
+            } else {
+                Capabilities::SYS_ADMIN
+            };
+            if !caller.capable(needed) {
+                return Err(Errno::EPERM);
+            }
+        }
+        if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            Ok(())
+        } else {
+            Err(Errno::EOPNOTSUPP)
+        }
+    }
+}
+
+impl Path {
+    /// The value of an extended attribute.
+    ///
+    /// # Errors
+    /// - `ENODATA`: there is none of this name, or none the caller may see.
+    /// - `EOPNOTSUPP`: the file system has none of this kind.
+    /// - `EACCES`: the file may not be read.
+    ///
+    /// Source: getxattr(2)
+    pub fn xattr(&self, name: &[u8], caller: &Caller<'_>) -> Result<Vec<u8>> {
+        let inode = self.inode()?;
+        inode.permit_xattr(name, Access::READ, caller)?;
+        let extra = inode.extra_if_any().ok_or(Errno::ENODATA)?;
+        let xattrs = extra.xattrs.lock();
+        xattrs.values.get(name).map(|value| value.to_vec()).ok_or(Errno::ENODATA)
+    }
+
+    /// Sets an extended attribute.
+    ///
+    /// # Errors
+    /// - `EEXIST`, `ENODATA`: it is there, or is not, against what was asked.
+    /// - `E2BIG`, `ENOSPC`: too large a value, or too many.
+    /// - `EPERM`, `EACCES`, `EROFS`: it may not be set.
+    /// - `EOPNOTSUPP`: the file system has none of this kind.
+    ///
+    /// Source: setxattr(2)
+    pub fn set_xattr(
+        &self,
+        name: &[u8],
+        value: &[u8],
+        how: SetXattr,
+        caller: &Caller<'_>,
+    ) -> Result<()> {
+        let inode = self.inode()?;
+        if self.mount().read_only() {
+            return Err(Errno::EROFS);
+        }
+        if value.len() > XATTR_SIZE_MAX {
+            return Err(Errno::E2BIG);
+        }
+        inode.permit_xattr(name, Access::WRITE, caller)?;
+        {
+            let mut xattrs = inode.extra().xattrs.lock();
+            let old = xattrs.values.get(name).map(|value| name.len() + value.len());
+            match how {
+                SetXattr::Create if old.is_some() => return Err(Errno::EEXIST),
+                SetXattr::Replace if old.is_none() => return Err(Errno::ENODATA),
+                _ => {}
+            }
+            let total = xattrs.total - old.unwrap_or(0) + name.len() + value.len();
+            if total > TOTAL_MAX {
+                return Err(Errno::ENOSPC);
+            }
+            xattrs.values.insert(name.into(), value.into());
+            xattrs.total = total;
+        }
+        let now = caller.now();
+        inode.update_times(|times| times.changed = now);
+        notify::report(self, Event::Attributes);
+        Ok(())
+    }
+
+    /// The names of all extended attributes the caller may see, each with a NUL after it.
+    ///
+    /// Source: listxattr(2)
+    pub fn xattr_names(&self, caller: &Caller<'_>) -> Result<Vec<u8>> {
+        let mut names = Vec::new();
+        if let Some(extra) = self.inode()?.extra_if_any() {
+            for name in extra.xattrs.lock().values.keys() {
+                if name.starts_with(b"trusted.") && !caller.capable(Capabilities::SYS_ADMIN) {
+                    continue;
+                }
+                names.extend_from_slice(name);
+                names.push(0);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes an extended attribute.
+    ///
+    /// # Errors
+    /// - `ENODATA`: there is none of this name.
+    /// - those of [`set_xattr`](Self::set_xattr).
+    ///
+    /// Source: removexattr(2)
+    pub fn remove_xattr(&self, name: &[u8], caller: &Caller<'_>) -> Result<()> {
+        let inode = self.inode()?;
+        if self.mount().read_only() {
+            return Err(Errno::EROFS);
+        }
+        inode.permit_xattr(name, Access::WRITE, caller)?;
+        {
+            let mut xattrs = inode.extra().xattrs.lock();
+            let value = xattrs.values.remove(name).ok_or(Errno::ENODATA)?;
+            xattrs.total -= name.len() + value.len();
+        }
+        let now = caller.now();
+        inode.update_times(|times| times.changed = now);
+        notify::report(self, Event::Attributes);
+        Ok(())
+    }
+}
