@@ -25,7 +25,7 @@ mod xattr;
 pub use abi::{Errno, Result};
 pub use anonymous::AnonymousFs;
 pub use framework::{Sink, Source};
-pub use pages::{Grow, Mapper, PageCache, PageStore, Seals, SIZE_MAX};
+pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals};
 pub use vfs::{
     Access, Allocate, Caller, Capabilities, Credentials, Dentry, DeviceNumber, Directory, Emit,
     Entry, FileNode, FileSystem, Inode, Kind, LookupFlags, MagicLink, Make, MakeAttributes,

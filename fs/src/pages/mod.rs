@@ -28,7 +28,10 @@ use alloc::{
 use core::{
     fmt,
     ops::Range,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::{Acquire, Relaxed, Release}},
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 use framework::{Frame, PAGE_SIZE};
 use spin::{Mutex, MutexGuard};

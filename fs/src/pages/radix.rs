@@ -144,9 +144,7 @@ fn next_below(node: &Node, level: u32, start: u64, from: u64) -> Option<u64> {
         }
         match node {
             Node::Leaf(frames) => frames[position].as_ref().map(|_| first),
-            Node::Inner(nodes) => {
-                next_below(nodes[position].as_ref()?, level - 1, first, from)
-            }
+            Node::Inner(nodes) => next_below(nodes[position].as_ref()?, level - 1, first, from),
         }
     })
 }

@@ -152,7 +152,7 @@ impl Ring {
         if self.len > capacity || self.runs.len() > pages {
             return Err(Errno::EBUSY);
         }
-        let mut frames = SmallVec::new();
+        let mut frames: SmallVec<[Option<Frame>; DEFAULT_SIZE / PAGE_SIZE]> = SmallVec::new();
         frames.try_reserve_exact(pages).map_err(|_| Errno::ENOMEM)?;
         let mut buffer = [0; 512];
         for at in (0..self.len).step_by(buffer.len()) {

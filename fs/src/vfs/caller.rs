@@ -54,8 +54,7 @@ pub struct Credentials<'a> {
 
 impl Credentials<'static> {
     /// User 0 with every capability: what the kernel itself uses.
-    pub const ROOT: Self =
-        Self { uid: 0, gid: 0, groups: &[], capabilities: Capabilities::all() };
+    pub const ROOT: Self = Self { uid: 0, gid: 0, groups: &[], capabilities: Capabilities::all() };
 }
 
 impl Credentials<'_> {

@@ -1,7 +1,8 @@
 //! Changing the tree: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2).
 
 use crate::{
-    Caller, Capabilities, DeviceNumber, Errno, Inode, Kind, Make, MakeAttributes, Path, Result, Walk,
+    Caller, Capabilities, DeviceNumber, Errno, Inode, Kind, Make, MakeAttributes, Path, Result,
+    Walk,
     notify::{self, Event},
     vfs::{
         attr::mode,
@@ -212,7 +213,9 @@ impl Walk<'_> {
             let operations = directory.directory()?;
             match expected {
                 Expected::File => operations.unlink(directory, name, inode, self.caller)?,
-                Expected::Directory => operations.remove_dir(directory, name, inode, self.caller)?,
+                Expected::Directory => {
+                    operations.remove_dir(directory, name, inode, self.caller)?
+                }
             }
             dentry.forget();
             dentry

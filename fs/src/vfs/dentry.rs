@@ -13,7 +13,10 @@ use crate::{Caller, Errno, Inode, Result};
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::{Acquire, Relaxed, Release}},
+    sync::atomic::{
+        AtomicBool, AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -277,9 +280,8 @@ impl DentryCache {
         let hash = dentry.hash.load(Relaxed);
         let old = {
             let mut shard = self.shard(hash).lock();
-            let same = |other: &Arc<Dentry>| {
-                other.hash.load(Relaxed) == hash && other.is(&parent, &name)
-            };
+            let same =
+                |other: &Arc<Dentry>| other.hash.load(Relaxed) == hash && other.is(&parent, &name);
             shard.table.find_entry(hash, same).ok().map(|entry| entry.remove().0)
         };
         drop(old);

@@ -1,8 +1,8 @@
 //! Open files: reading, writing, seeking, listing.
 
 use crate::{
-    Caller, Capabilities, Emit, Entry, Errno, Grow, Inode, Kind, OpenFlags, OpenNode, Path, Result,
-    Role, Sink, Source, Statfs, PageCache,
+    Caller, Capabilities, Emit, Entry, Errno, Grow, Inode, Kind, OpenFlags, OpenNode, PageCache,
+    Path, Result, Role, Sink, Source, Statfs,
     notify::{self, Event},
     pages::Start,
 };
@@ -317,7 +317,8 @@ impl OpenFile {
             return Err(Errno::ENOENT);
         }
         let mut offset = self.offset.lock();
-        let above = self.path.dentry().parent().and_then(|parent| Some(parent.inode().ok()?.number()));
+        let above =
+            self.path.dentry().parent().and_then(|parent| Some(parent.inode().ok()?.number()));
         let dots: [(&[u8], u64); 2] =
             [(b".", self.inode.number()), (b"..", above.unwrap_or(self.inode.number()))];
         for (position, (name, number)) in (0..).zip(dots) {

@@ -4,20 +4,18 @@
 //! system. What differs between file systems is behind its [`Role`].
 
 use crate::{
-    Caller, DeviceNumber, Errno, Kind, Metadata, PageCache, Path, Result, Sink, Source,
-    SuperBlock, Timespec, Times,
-    locks::FileLocks,
-    notify::Watches,
-    pipe::Pipe,
-    vfs::attr::mode,
-    xattr::Xattrs,
+    Caller, DeviceNumber, Errno, Kind, Metadata, PageCache, Path, Result, Sink, Source, SuperBlock,
+    Times, Timespec, locks::FileLocks, notify::Watches, pipe::Pipe, vfs::attr::mode, xattr::Xattrs,
 };
 use abi::Events;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     any::Any,
     fmt,
-    sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::{Acquire, Relaxed, Release}},
+    sync::atomic::{
+        AtomicBool, AtomicI32, AtomicU32,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 use executor::wait::WaitQueue;
 use spin::{Mutex, Once};
@@ -180,8 +178,13 @@ pub trait Directory: Send + Sync {
 
     /// Lists the entries from `cookie` on, without `.` and `..`; cookies 0, 1 and 2 all mean the
     /// start, those in [`Entry::next`] are above 2.
-    fn read_dir(&self, dir: &Inode, cookie: u64, caller: &Caller<'_>, emit: &mut Emit<'_>)
-    -> Result<()>;
+    fn read_dir(
+        &self,
+        dir: &Inode,
+        cookie: u64,
+        caller: &Caller<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<()>;
 
     /// Makes a file; the name is free.
     fn make(
@@ -206,14 +209,24 @@ pub trait Directory: Send + Sync {
     }
 
     /// Gives `target`, which is of the same file system, another name.
-    fn link(&self, _dir: &Arc<Inode>, _name: &[u8], _target: &Arc<Inode>, _caller: &Caller<'_>)
-    -> Result<()> {
+    fn link(
+        &self,
+        _dir: &Arc<Inode>,
+        _name: &[u8],
+        _target: &Arc<Inode>,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
         Err(Errno::EPERM)
     }
 
     /// Removes a name of a file that is no directory.
-    fn unlink(&self, _dir: &Arc<Inode>, _name: &[u8], _target: &Arc<Inode>, _caller: &Caller<'_>)
-    -> Result<()> {
+    fn unlink(
+        &self,
+        _dir: &Arc<Inode>,
+        _name: &[u8],
+        _target: &Arc<Inode>,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
         Err(Errno::EPERM)
     }
 
@@ -230,8 +243,13 @@ pub trait Directory: Send + Sync {
 
     /// Moves `from` to `to` and removes what was there, or swaps the two. `from.inode` is there.
     /// Called on the directory of `from`.
-    fn rename(&self, _from: Place<'_>, _to: Place<'_>, _swap: Swap, _caller: &Caller<'_>)
-    -> Result<()> {
+    fn rename(
+        &self,
+        _from: Place<'_>,
+        _to: Place<'_>,
+        _swap: Swap,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
         Err(Errno::EPERM)
     }
 }

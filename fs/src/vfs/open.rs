@@ -5,7 +5,11 @@ use crate::{
     OpenFile, OpenFlags, OpenHow, Path, Result, Role, Walk,
     notify::{self, Event},
     pipe::PipeEnd,
-    vfs::{dentry::Name, permission, walk::{Last, Steps}},
+    vfs::{
+        dentry::Name,
+        permission,
+        walk::{Last, Steps},
+    },
 };
 use alloc::sync::Arc;
 
@@ -186,8 +190,12 @@ impl Walk<'_> {
         if existed == Existed::Yes {
             self.may_open(&path, &inode, flags)?;
         }
-        let kept = flags - OpenFlags::CREATE - OpenFlags::EXCLUSIVE - OpenFlags::TRUNCATE
-            - OpenFlags::NO_CONTROLLING_TTY - OpenFlags::CLOSE_ON_EXEC;
+        let kept = flags
+            - OpenFlags::CREATE
+            - OpenFlags::EXCLUSIVE
+            - OpenFlags::TRUNCATE
+            - OpenFlags::NO_CONTROLLING_TTY
+            - OpenFlags::CLOSE_ON_EXEC;
         match inode.role() {
             Role::Fifo(_) => {
                 let pipe = inode.fifo().ok_or(Errno::ENXIO)?;

@@ -1,6 +1,8 @@
 //! Who may do what: permission bits, owners, capabilities (path_resolution(7), capabilities(7)).
 
-use crate::{Caller, Capabilities, Dentry, Errno, Inode, Kind, Mount, Path, Result, vfs::attr::mode};
+use crate::{
+    Caller, Capabilities, Dentry, Errno, Inode, Kind, Mount, Path, Result, vfs::attr::mode,
+};
 use alloc::sync::Arc;
 
 bitflags::bitflags! {

@@ -1,8 +1,7 @@
 //! rename(2), renameat2(2).
 
 use crate::{
-    Access, Dentry, Errno, Inode, Path, Place, Result, Swap, Walk,
-    notify,
+    Access, Dentry, Errno, Inode, Path, Place, Result, Swap, Walk, notify,
     vfs::{
         change::Target,
         permission::{self, Expected},
@@ -71,9 +70,10 @@ impl Walk<'_> {
             let new = to.parent.dentry().lookup_locked(new_name, self.caller)?;
             let pair = Pair { old, new };
             self.check_names(&from, &to, &pair, flags)?;
-            let same = pair.new.inode().is_ok_and(|new| {
-                pair.old.inode().is_ok_and(|old| Arc::ptr_eq(old, new))
-            });
+            let same = pair
+                .new
+                .inode()
+                .is_ok_and(|new| pair.old.inode().is_ok_and(|old| Arc::ptr_eq(old, new)));
             if same {
                 return Ok(());
             }
@@ -147,7 +147,10 @@ impl Walk<'_> {
             if old.is_directory() {
                 old.permit(Access::WRITE, self.caller)?;
             }
-            if exchange && let Ok(new) = pair.new.inode() && new.is_directory() {
+            if exchange
+                && let Ok(new) = pair.new.inode()
+                && new.is_directory()
+            {
                 new.permit(Access::WRITE, self.caller)?;
             }
         }

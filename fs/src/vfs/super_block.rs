@@ -6,7 +6,10 @@ use crate::{
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::{AcqRel, Relaxed}},
+    sync::atomic::{
+        AtomicBool, AtomicU32, AtomicUsize,
+        Ordering::{AcqRel, Relaxed},
+    },
 };
 use spin::Mutex;
 

@@ -4,8 +4,7 @@
 //! in front of what is left of the name, so depth costs no stack.
 
 use crate::{
-    Access, Caller, Dentry, Errno, Inode, Kind, MountFlags, Path, Result, Role,
-    vfs::dentry::Name,
+    Access, Caller, Dentry, Errno, Inode, Kind, MountFlags, Path, Result, Role, vfs::dentry::Name,
 };
 use alloc::{borrow::Cow, sync::Arc, vec::Vec};
 use core::ops::Range;
