@@ -16,9 +16,12 @@ extern crate alloc;
 
 pub mod cred;
 pub mod file;
+pub mod futex;
 pub mod memory;
 pub mod process;
+pub mod random;
 pub mod signal;
 pub mod syscall;
 pub mod system;
 pub mod thread;
+pub mod time;

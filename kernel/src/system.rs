@@ -1,8 +1,12 @@
 //! The values a running system is made of; a namespace is another instance of one of them.
 
-use crate::process::PidTable;
+use crate::{
+    futex::FutexTable,
+    process::{ExitStatus, PidTable},
+    random::Random,
+};
 use alloc::{boxed::Box, string::String};
-use spin::{Mutex, RwLock};
+use spin::RwLock;
 
 /// The names uname(2) returns that can change.
 #[derive(Clone, Debug)]
@@ -20,8 +24,10 @@ pub struct System {
     pub pids: PidTable,
     /// The host's names.
     pub uts: RwLock<UtsName>,
-    /// Why the machine goes down once init has ended.
-    pub last_words: Mutex<Option<String>>,
+    /// Random numbers.
+    pub random: Random,
+    /// Who waits on which word.
+    pub futexes: FutexTable,
 }
 
 impl System {
@@ -33,7 +39,19 @@ impl System {
                 nodename: String::from(hostname),
                 domainname: String::from("(none)"),
             }),
-            last_words: Mutex::new(None),
+            random: Random::new(),
+            futexes: FutexTable::new(),
         }))
+    }
+
+    /// The first process has ended: there is nothing left to run.
+    pub fn init_ended(&self, status: ExitStatus) -> ! {
+        let code = match status {
+            ExitStatus::Exited(code) => code,
+            // As a shell shows it.
+            ExitStatus::Killed { signal, .. } => 128 + signal.number(),
+        };
+        log::info!("init ended: {status:?}");
+        framework::power::off(code)
     }
 }

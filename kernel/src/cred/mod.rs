@@ -3,6 +3,7 @@
 //! A value, shared by `Arc` and replaced as a whole: who holds one sees a consistent state.
 
 mod capability;
+mod exec;
 
 use alloc::{sync::Arc, vec::Vec};
 

@@ -10,6 +10,8 @@ mod mlock;
 mod mmap;
 mod row;
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 pub use args::{Args, FromArg, Kind, UserPtr};
 pub use row::{Argument, Handler, IntoOutcome, Outcome, Row, Support};
 
@@ -44,6 +46,15 @@ const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>
 /// The row of call `number`; `None` means `ENOSYS`.
 pub fn lookup(number: usize) -> Option<&'static Row> {
     TABLE.get(number).copied().flatten()
+}
+
+/// Whether nobody has called `number` before; for reporting a call that there is not.
+pub fn first_time_unknown(number: usize) -> bool {
+    static SEEN: [AtomicU64; NUMBERS / 64] = [const { AtomicU64::new(0) }; NUMBERS / 64];
+    SEEN.get(number / 64).is_some_and(|word| {
+        let bit = 1 << (number % 64);
+        word.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    })
 }
 
 /// All rows in the order of their numbers.

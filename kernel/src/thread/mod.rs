@@ -4,27 +4,36 @@
 //! by the process's list of threads, by those who send signals, by `/proc`.
 
 mod access;
+mod clone;
+mod exec;
+mod exit;
 mod user_loop;
+mod vfork;
 mod wait;
 
 use crate::{
     cred::Credentials,
     file::{FdTable, FsContext},
     memory::Memory,
-    process::Process,
-    signal::ThreadSignals,
+    process::{Counters, Process},
+    signal::{AltStack, SignalSet, ThreadSignals, TrapInfo},
     syscall::UserPtr,
     system::System,
 };
 use abi::Pid;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use executor::TaskRef;
+use arrayvec::ArrayString;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use executor::{Spawn, TaskRef};
 use framework::UserContext;
 use spin::{Mutex, Once};
 
 pub use access::PATH_MAX;
+pub use clone::{CloneFlags, CloneRequest, clone};
+pub use exec::{Program, exec};
+pub use exit::kill_largest;
 pub use user_loop::user_loop;
+pub use vfork::VforkDone;
 pub use wait::Restart;
 
 bitflags::bitflags! {
@@ -63,8 +72,22 @@ pub struct Thread {
     pub restart: Mutex<Restart>,
     /// Where zero is stored and a futex woken at exit (`CLONE_CHILD_CLEARTID`).
     pub clear_child_tid: Option<UserPtr<u32>>,
+    /// Where the thread's number is stored when it starts (`CLONE_CHILD_SETTID`).
+    pub set_child_tid: Option<UserPtr<u32>>,
     /// The head of the robust futex list.
     pub robust_list: Option<UserPtr<usize>>,
+    /// The alternate signal stack.
+    pub alt_stack: AltStack,
+    /// The mask to put back after a call that replaced it.
+    pub saved_mask: Mutex<Option<SignalSet>>,
+    /// The last exception, for signal frames.
+    pub last_trap: TrapInfo,
+    /// Whether a signal was forced whose default action must be taken, by init too.
+    pub forced: bool,
+    /// Told when this thread stops using the address space of a vfork(2)ing parent.
+    pub vfork_done: Option<Arc<VforkDone>>,
+    /// The status given to exit(2).
+    pub exit_status: u8,
 }
 
 impl Thread {
@@ -81,8 +104,56 @@ impl Thread {
     /// Replaces the credentials, for this thread and for those who look at it.
     pub fn set_credentials(&mut self, credentials: Arc<Credentials>) {
         self.tcb.view.lock().credentials = Arc::clone(&credentials);
+        self.process().set_credentials(Arc::clone(&credentials));
         self.credentials = credentials;
     }
+
+    /// A thread of `tcb` with these resources, and everything else as a new program has it.
+    pub fn new(context: UserContext, tcb: Arc<Tcb>, resources: Resources) -> Self {
+        Self {
+            context,
+            memory: resources.memory,
+            files: resources.files,
+            fs: resources.fs,
+            credentials: resources.credentials,
+            system: tcb.process.system,
+            tcb,
+            restart: Mutex::new(Restart::None),
+            clear_child_tid: None,
+            set_child_tid: None,
+            robust_list: None,
+            alt_stack: AltStack::NONE,
+            saved_mask: Mutex::new(None),
+            last_trap: TrapInfo::default(),
+            forced: false,
+            vfork_done: None,
+            exit_status: 0,
+        }
+    }
+
+    /// Starts the thread's loop as a task.
+    pub fn start(self, how: Spawn<'_>) {
+        let tcb = Arc::clone(&self.tcb);
+        let task = executor::spawn(how, user_loop(self));
+        tcb.task.call_once(|| task);
+        // Who gave it work before the task was known could not wake it.
+        if !tcb.work().is_empty() {
+            tcb.wake();
+        }
+    }
+}
+
+/// What a thread is made with; shared or copied from its maker as `CLONE_*` says.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// The address space.
+    pub memory: Arc<Memory>,
+    /// The descriptors.
+    pub files: Arc<FdTable>,
+    /// Root, working directory and umask.
+    pub fs: Arc<FsContext>,
+    /// Who the thread is.
+    pub credentials: Arc<Credentials>,
 }
 
 /// What others may see of a thread's resources; empty once it has ended.
@@ -107,16 +178,52 @@ pub struct Tcb {
     work: AtomicU32,
     /// Blocked signals; only the owner writes, under the lock of `signals`.
     pub(crate) blocked: AtomicU64,
+    /// Signals that sigtimedwait(2) waits for; only the owner writes.
+    pub(crate) awaited: AtomicU64,
     /// The process.
     pub process: Arc<Process>,
     /// Signals for this thread alone.
     pub signals: Mutex<ThreadSignals>,
     /// Resources.
     pub view: Mutex<View>,
+    /// What it used.
+    pub counters: Counters,
+    /// The signal it gets when its parent ends (`PR_SET_PDEATHSIG`); 0 for none.
+    pub parent_death_signal: AtomicU8,
+    /// Whether execve(2) can give it no more rights (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privileges: AtomicBool,
     task: Once<TaskRef>,
 }
 
 impl Tcb {
+    /// The shared half of a thread that has not started.
+    pub fn new(
+        tid: Pid,
+        process: Arc<Process>,
+        resources: &Resources,
+        name: [u8; 16],
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            tid: AtomicU32::new(tid.get()),
+            work: AtomicU32::new(0),
+            blocked: AtomicU64::new(0),
+            awaited: AtomicU64::new(0),
+            process,
+            signals: Mutex::default(),
+            view: Mutex::new(View {
+                memory: Some(Arc::clone(&resources.memory)),
+                files: Some(Arc::clone(&resources.files)),
+                fs: Some(Arc::clone(&resources.fs)),
+                credentials: Arc::clone(&resources.credentials),
+                name,
+            }),
+            counters: Counters::default(),
+            parent_death_signal: AtomicU8::new(0),
+            no_new_privileges: AtomicBool::new(false),
+            task: Once::new(),
+        })
+    }
+
     /// The thread's number; execve(2) can change it to the process's.
     pub fn tid(&self) -> Pid {
         let tid = self.tid.load(Ordering::Relaxed);
@@ -135,9 +242,49 @@ impl Tcb {
 
     /// Gives the thread something to look at, and wakes it if it waits or runs user code.
     pub fn add_work(&self, work: Work) {
+        self.set_work(work);
+        self.wake();
+    }
+
+    /// Gives the running thread itself something to look at.
+    pub(crate) fn set_work(&self, work: Work) {
         self.work.fetch_or(work.bits(), Ordering::SeqCst);
+    }
+
+    /// Makes the thread look at its conditions again; it leaves user mode for that.
+    pub fn wake(&self) {
         if let Some(task) = self.task.get() {
             task.wake();
+            framework::cpu::kick(task.cpu());
+        }
+    }
+
+    /// Gives the thread another number: execve(2) makes the caller the main thread.
+    pub(crate) fn set_tid(&self, tid: Pid) {
+        self.tid.store(tid.get(), Ordering::Relaxed);
+    }
+
+    /// The name, without padding.
+    pub fn name(&self) -> ArrayString<16> {
+        let name = self.view.lock().name;
+        let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let mut text = ArrayString::new();
+        for byte in &name[..len] {
+            let shown = if byte.is_ascii() { char::from(*byte) } else { '?' };
+            // At most 16 ASCII characters.
+            let _ = text.try_push(shown);
+        }
+        text
+    }
+
+    /// Names the thread; what is over 15 bytes is cut off.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut padded = [0; 16];
+        let len = name.len().min(15);
+        padded[..len].copy_from_slice(&name[..len]);
+        self.view.lock().name = padded;
+        if let Some(task) = self.task.get() {
+            task.set_name(&self.name());
         }
     }
 

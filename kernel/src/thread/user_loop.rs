@@ -1,46 +1,190 @@
 //! The life of a thread: run user code, carry out what it traps for, look at what came up.
 
-use super::{Thread, Work};
-use crate::syscall::{self, Args, Handler, Outcome};
-use abi::{Errno, Result};
-use framework::Trap;
+use super::{Thread, Work, exit};
+use crate::{
+    memory::FaultError,
+    signal::{self, Info, Interrupted, TrapInfo, code},
+    syscall::{self, Args, Handler, Outcome, Row},
+};
+use abi::{Errno, Signal};
+use core::sync::atomic::Ordering;
+use framework::{
+    Trap, VirtAddr,
+    user::{Exception, PageFault},
+};
 
 /// Runs `thread` until it ends.
-pub async fn user_loop(thread: Thread) {
-    // Used where it was captured: a by-value argument would be stored twice.
-    let mut thread = thread;
-    loop {
-        match thread.context.run(thread.memory.space()) {
-            Trap::Syscall => {
-                let result = call(&mut thread).await;
-                thread.context.regs.rax = match result {
-                    Ok(value) => value,
-                    Err(errno) => errno.to_return_value(),
-                };
+pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'static {
+    // A plain function around the block: an async fn would store its argument twice.
+    async move {
+        thread.begin();
+        loop {
+            let mut interrupted = None;
+            match thread.context.run(thread.memory.space()) {
+                Trap::Syscall => {
+                    let number = thread.context.regs.rax;
+                    let result = match syscall::lookup(number) {
+                        None => unknown(&thread, number),
+                        Some(Row { handler: Handler::Call(handler), .. }) => {
+                            let args = Args::from_regs(&thread.context.regs);
+                            match handler(&thread, &args) {
+                                Ok(Outcome::Done(value)) => Ok(value),
+                                Ok(Outcome::Wait(future)) => future.await,
+                                Err(errno) => Err(errno),
+                            }
+                        }
+                        Some(Row { handler: Handler::CallMut(handler), .. }) => {
+                            let args = Args::from_regs(&thread.context.regs);
+                            match handler(&mut thread, &args) {
+                                Ok(Outcome::Done(value)) => Ok(value),
+                                Ok(Outcome::Wait(future)) => future.await,
+                                Err(errno) => Err(errno),
+                            }
+                        }
+                    };
+                    thread.context.regs.rax = match result {
+                        Ok(value) => value,
+                        Err(errno) => {
+                            if is_restart(errno) {
+                                interrupted = Some(Interrupted { errno, number });
+                            }
+                            errno.to_return_value()
+                        }
+                    };
+                }
+                Trap::PageFault(fault) => thread.page_fault(&fault),
+                Trap::Exception(exception) => thread.exception(exception),
+                Trap::Interrupt => {
+                    if executor::preempt() {
+                        executor::yield_now().await;
+                    }
+                }
             }
-            Trap::PageFault(_) | Trap::Exception(_) => return,
-            Trap::Interrupt => {
-                if executor::preempt() {
-                    executor::yield_now().await;
+            if interrupted.is_some() || !thread.tcb.work().is_empty() {
+                while thread.exit_work(&mut interrupted) == Next::Stop {
+                    signal::stopped(&thread).await;
+                }
+                if thread.tcb.work().contains(Work::EXIT) {
+                    break;
                 }
             }
         }
-        if !thread.tcb.work().is_empty() && thread.tcb.work().contains(Work::EXIT) {
-            return;
-        }
+        thread.finish();
     }
 }
 
-/// Carries out the system call in the registers.
-async fn call(thread: &mut Thread) -> Result<usize> {
-    let args = Args::from_regs(&thread.context.regs);
-    let row = syscall::lookup(thread.context.regs.rax).ok_or(Errno::ENOSYS)?;
-    let outcome = match row.handler {
-        Handler::Call(handler) => handler(thread, &args)?,
-        Handler::CallMut(handler) => handler(thread, &args)?,
-    };
-    match outcome {
-        Outcome::Done(value) => Ok(value),
-        Outcome::Wait(future) => future.await,
+fn is_restart(errno: Errno) -> bool {
+    (Errno::ERESTARTSYS.number()..=Errno::ERESTART_RESTARTBLOCK.number()).contains(&errno.number())
+}
+
+/// What the loop does after the exit work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It waits until the process is continued, and looks again.
+    Stop,
+    /// It returns to user mode, or ends.
+    GoOn,
+}
+
+impl Thread {
+    /// What a new thread does before it first enters user mode.
+    fn begin(&mut self) {
+        if let Some(at) = self.set_child_tid.take() {
+            // As on Linux, a bad address is the program's loss.
+            let _ = self.write(at, &self.tid().get());
+        }
+    }
+
+    /// Delivers signals, and settles how an interrupted call goes on.
+    fn exit_work(&mut self, interrupted: &mut Option<Interrupted>) -> Next {
+        if interrupted.is_none() && self.tcb.work().contains(Work::RESTORE_MASK) {
+            // The call ended by itself: signals that it let in for its time only stay pending.
+            signal::restore_mask(self);
+        }
+        signal::deliver(self, interrupted);
+        let work = self.tcb.work();
+        if work.contains(Work::STOP) && !work.contains(Work::EXIT) {
+            return Next::Stop;
+        }
+        signal::finish(self, interrupted.take());
+        Next::GoOn
+    }
+
+    /// Makes the page present, or sends the signal.
+    fn page_fault(&mut self, fault: &PageFault) {
+        let (signal, code) = match self.memory.try_fault(fault) {
+            Ok(()) => {
+                self.tcb.counters.minor_faults.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Err(FaultError::NotMapped) => (Signal::SEGV, code::SEGV_MAPERR),
+            Err(FaultError::NotAllowed) => (Signal::SEGV, code::SEGV_ACCERR),
+            Err(FaultError::Bus) => (Signal::BUS, code::BUS_ADRERR),
+            Err(FaultError::OutOfMemory) => {
+                // The access is tried again once the victim has given its memory back.
+                if exit::kill_largest(self.system).is_none() {
+                    self.tcb.set_work(Work::EXIT);
+                }
+                return;
+            }
+        };
+        let bit = |set: bool, value: u64| if set { value } else { 0 };
+        let error = bit(fault.present, 1) | bit(fault.write, 2) | 4 | bit(fault.execute, 16);
+        self.last_trap = TrapInfo { vector: 14, error, cr2: fault.at.get() as u64 };
+        signal::force(self, Info::fault(signal, code, fault.at));
+    }
+
+    /// Sends the signal of an exception.
+    fn exception(&mut self, exception: Exception) {
+        let (vector, error) = (u64::from(exception.vector), exception.error);
+        self.last_trap = TrapInfo { vector, error, ..self.last_trap };
+        let rip = VirtAddr::new(self.context.regs.rip);
+        let info = match exception.vector {
+            0 => Info::fault(Signal::FPE, code::FPE_INTDIV, rip),
+            1 => Info::fault(Signal::TRAP, code::TRAP_TRACE, rip),
+            3 => Info::kernel(Signal::TRAP),
+            6 => Info::fault(Signal::ILL, code::ILL_ILLOPN, rip),
+            11 | 12 => Info::kernel(Signal::BUS),
+            16 | 19 => Info::fault(Signal::FPE, self.floating_point_code(exception.vector), rip),
+            17 => Info::fault(Signal::BUS, code::BUS_ADRALN, VirtAddr::new(0)),
+            _ => Info::kernel(Signal::SEGV),
+        };
+        signal::force(self, info);
+    }
+
+    /// Which floating-point exception it was, as `si_code`.
+    fn floating_point_code(&mut self, vector: u8) -> i32 {
+        let mut image = alloc::vec![0; framework::UserContext::fpu_size()];
+        self.context.fpu_read(&mut image);
+        let word = |at: usize| u16::from_le_bytes([image[at], image[at + 1]]);
+        // x87: control and status word; SSE: MXCSR has both.
+        let (masked, raised) =
+            if vector == 16 { (word(0), word(2)) } else { (word(24) >> 7, word(24)) };
+        let open = raised & !masked & 0x3f;
+        let codes = [(1, 7), (4, 3), (8, 4), (0x12, 5), (0x20, 6)];
+        codes.iter().find(|(bits, _)| open & bits != 0).map_or(code::FPE_FLTINV, |(_, code)| *code)
+    }
+}
+
+/// A call that there is not. Each number is reported once.
+#[cold]
+fn unknown(thread: &Thread, number: usize) -> abi::Result<usize> {
+    if syscall::first_time_unknown(number) {
+        log::debug!("{}: no system call {number}", thread.tcb.name());
+    }
+    Err(Errno::ENOSYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_restart;
+    use abi::Errno;
+
+    #[test]
+    fn only_the_restart_codes_restart() {
+        for errno in [Errno::ERESTARTSYS, Errno::ERESTARTNOINTR, Errno::ERESTART_RESTARTBLOCK] {
+            assert!(is_restart(errno));
+        }
+        assert!(!is_restart(Errno::EINTR) && !is_restart(Errno::MISS));
     }
 }

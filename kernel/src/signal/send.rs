@@ -1,0 +1,130 @@
+//! Sending signals: who may, what is dropped, which thread is woken.
+
+use super::{Actions, Info, SignalSet};
+use crate::{
+    cred::{Capabilities, Credentials},
+    process::{ExitStatus, Group, Process, Resource},
+    thread::{Tcb, Work},
+};
+use abi::{Errno, Result, Signal};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+/// Whether who has `sender` may send `signal` to `target` (kill(2)).
+///
+/// # Errors
+/// - `EPERM`: it may not.
+pub fn may_signal(
+    sender: &Credentials,
+    sender_process: &Process,
+    target: &Process,
+    signal: Option<Signal>,
+) -> Result<()> {
+    if core::ptr::eq(sender_process, target) || sender.has(Capabilities::KILL) {
+        return Ok(());
+    }
+    let same_session =
+        signal == Some(Signal::CONT) && sender_process.session().pid == target.session().pid;
+    let of_target = target.credentials();
+    let same_user =
+        [of_target.uid, of_target.suid].iter().any(|uid| [sender.uid, sender.euid].contains(uid));
+    if same_session || same_user { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// Sends a signal to a process; any of its threads takes it.
+///
+/// # Errors
+/// - `EAGAIN`: too many real-time signals are queued.
+pub fn post_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
+    let signal = info.signal;
+    let max = target.limit(Resource::PendingSignals);
+    prepare(target, signal);
+    let threads = target.live_threads();
+    let blocked_somewhere = threads.iter().any(|thread| thread.blocked().contains(signal));
+    if !blocked_somewhere && is_dropped(target, signal) {
+        return Ok(());
+    }
+    target.signals.lock().pending.push(info, max)?;
+    super::stop::wake_signal_waiters(target, signal);
+    if signal == Signal::KILL {
+        target.begin_exit(ExitStatus::Killed { signal, core: false });
+        return Ok(());
+    }
+    // The thread that has not blocked it, the main one first.
+    if let Some(thread) = threads.iter().find(|thread| !thread.blocked().contains(signal)) {
+        thread.add_work(Work::SIGNAL);
+    }
+    Ok(())
+}
+
+/// Sends a signal to one thread.
+///
+/// # Errors
+/// - `EAGAIN`: too many real-time signals are queued.
+pub fn post_to_thread(target: &Tcb, info: Info) -> Result<()> {
+    let signal = info.signal;
+    let process = &target.process;
+    let max = process.limit(Resource::PendingSignals);
+    prepare(process, signal);
+    if !target.blocked().contains(signal) && is_dropped(process, signal) {
+        return Ok(());
+    }
+    target.signals.lock().pending.push(info, max)?;
+    super::stop::wake_signal_waiters(process, signal);
+    if signal == Signal::KILL {
+        process.begin_exit(ExitStatus::Killed { signal, core: false });
+    } else if !target.blocked().contains(signal) {
+        target.add_work(Work::SIGNAL);
+    }
+    Ok(())
+}
+
+/// Sends a signal of the kernel to every process of a group.
+pub fn send_to_group(group: &Group, signal: Signal) {
+    for member in group.members() {
+        // A full queue refuses only real-time signals, which the kernel does not send.
+        let _ = post_to_process(&member, Info::kernel(signal));
+    }
+}
+
+/// Stop signals and SIGCONT undo each other, whatever the process thinks of them.
+fn prepare(target: &Arc<Process>, signal: Signal) {
+    let discarded = if SignalSet::STOPS.contains(signal) {
+        SignalSet::of(&[Signal::CONT])
+    } else if signal == Signal::CONT {
+        SignalSet::STOPS
+    } else {
+        return;
+    };
+    target.signals.lock().pending.discard(discarded);
+    for thread in target.live_threads() {
+        thread.signals.lock().pending.discard(discarded);
+    }
+    if signal == Signal::CONT {
+        super::stop::resume(target);
+    }
+}
+
+/// Whether the signal would have no effect on a thread that has not blocked it.
+fn is_dropped(target: &Process, signal: Signal) -> bool {
+    let actions: Arc<Actions> = Arc::clone(&target.actions.lock());
+    let action = actions.get(signal);
+    if action.ignores(signal) {
+        return true;
+    }
+    // Nobody ends or stops init but init itself.
+    target.is_init() && action.handler == super::DEFAULT
+}
+
+impl Tcb {
+    /// The signals that are blocked.
+    pub fn blocked(&self) -> SignalSet {
+        SignalSet::from_bits(self.blocked.load(Ordering::SeqCst))
+    }
+
+    /// The signals that are pending for the thread, the process's included.
+    pub fn pending(&self) -> SignalSet {
+        let process = self.process.signals.lock().pending.set();
+        process | self.signals.lock().pending.set()
+    }
+}
