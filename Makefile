@@ -43,7 +43,7 @@ build: ## Build the kernel, target/jinux.elf, and the host command, target/relea
 	@$(SETUP) rust
 	$(CARGO) build --release --locked -p tools
 	$(CARGO) build --release --locked -p jinux-image --target x86_64-unknown-none
-	cp $(TARGET)/x86_64-unknown-none/release/jinux-image $(TARGET)/jinux.elf
+	$(JINUX) symbols $(TARGET)/x86_64-unknown-none/release/jinux-image $(TARGET)/jinux.elf
 
 run: ## Boot to a shell in QEMU
 	@$(SETUP) rust qemu busybox

@@ -6,4 +6,5 @@ pub mod machine;
 pub mod paths;
 pub mod session;
 pub mod shell;
+pub mod symbols;
 pub mod test;

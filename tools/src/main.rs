@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use tools::{
     initramfs::Initramfs,
     machine::{Kind, Machine},
-    paths,
+    paths, symbols,
     test::{self, Options, Suite},
 };
 
@@ -27,6 +27,13 @@ enum Request {
     Qemu(QemuArguments),
     /// Build an initial RAM disk with busybox.
     Initramfs(InitramfsArguments),
+    /// Write a kernel's symbol table into its image, for backtraces.
+    Symbols {
+        /// The executable that the linker made.
+        from: PathBuf,
+        /// The image to write.
+        to: PathBuf,
+    },
     /// Run every check and every test; the last line counts them.
     Test(TestArguments),
 }
@@ -95,6 +102,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Request::Qemu(arguments) => qemu(arguments),
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
+        Request::Symbols { from, to } => symbols::install(&from, &to).map(|()| 0),
         Request::Test(TestArguments { suite: suites, kernel, smp, filter }) => {
             test::run(&Options { suites, filter, kernel, smp })
         }
