@@ -39,6 +39,7 @@ pub mod space;
 mod symbols;
 pub mod time;
 pub mod user;
+pub mod vdso;
 
 #[cfg(target_os = "none")]
 #[path = "bare/mod.rs"]

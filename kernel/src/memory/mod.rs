@@ -26,7 +26,7 @@ mod populate;
 mod remap;
 mod remote;
 mod report;
-mod vdso;
+pub mod vdso;
 mod vma;
 
 pub use change::{Backing, MapRequest, Mapped};

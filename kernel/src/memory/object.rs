@@ -2,7 +2,7 @@
 
 use super::Memory;
 use abi::{Errno, Result};
-use alloc::{collections::BTreeMap, string::String, sync::Arc};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 use framework::Frame;
 use spin::Mutex;
@@ -11,14 +11,27 @@ use spin::Mutex;
 #[derive(Debug)]
 pub struct Object {
     name: String,
-    pages: Mutex<BTreeMap<u64, Frame>>,
-    len: u64,
+    pages: Pages,
+}
+
+#[derive(Debug)]
+enum Pages {
+    /// These, which the kernel made.
+    Fixed(Vec<Frame>),
+    /// Zero until written.
+    Anonymous { pages: Mutex<BTreeMap<u64, Frame>>, len: u64 },
 }
 
 impl Object {
     /// Shared anonymous memory of `len` pages, all zero.
     pub fn anonymous(len: u64) -> Arc<Self> {
-        Arc::new(Self { name: String::from("/dev/zero (deleted)"), pages: Mutex::default(), len })
+        let name = String::from("/dev/zero (deleted)");
+        Arc::new(Self { name, pages: Pages::Anonymous { pages: Mutex::default(), len } })
+    }
+
+    /// Pages the kernel made.
+    pub fn fixed(name: &str, frames: Vec<Frame>) -> Arc<Self> {
+        Arc::new(Self { name: String::from(name), pages: Pages::Fixed(frames) })
     }
 
     /// Has pages that are cut off the object removed from `memory` too.
@@ -35,16 +48,19 @@ impl Object {
     /// - `ENXIO`: past the end.
     /// - `ENOMEM`: no frame.
     pub fn page(&self, index: u64) -> Result<Frame> {
-        if index >= self.len {
-            return Err(Errno::ENXIO);
+        match &self.pages {
+            Pages::Fixed(_) => self.present(index).ok_or(Errno::ENXIO),
+            Pages::Anonymous { len, .. } if index >= *len => Err(Errno::ENXIO),
+            Pages::Anonymous { pages, .. } => {
+                let mut pages = pages.lock();
+                if let Some(frame) = pages.get(&index) {
+                    return Ok(frame.clone());
+                }
+                let frame = Frame::zeroed()?;
+                pages.insert(index, frame.clone());
+                Ok(frame)
+            }
         }
-        let mut pages = self.pages.lock();
-        if let Some(frame) = pages.get(&index) {
-            return Ok(frame.clone());
-        }
-        let frame = Frame::zeroed()?;
-        pages.insert(index, frame.clone());
-        Ok(frame)
     }
 
     /// Drops pages for everybody.
@@ -57,6 +73,9 @@ impl Object {
 
     /// The page at `index` if it is there.
     pub fn present(&self, index: u64) -> Option<Frame> {
-        self.pages.lock().get(&index).cloned()
+        match &self.pages {
+            Pages::Fixed(frames) => frames.get(usize::try_from(index).ok()?).cloned(),
+            Pages::Anonymous { pages, .. } => pages.lock().get(&index).cloned(),
+        }
     }
 }
