@@ -1,6 +1,6 @@
 //! What the boot loader and the firmware handed over.
 
-use crate::{cap::IoPorts, irq::IrqLine};
+use crate::{PAGE_SIZE, PhysAddr, cap::IoPorts, frame::pool, irq::IrqLine, machine::memory};
 use alloc::string::String;
 
 /// Everything there is exactly one of at boot; `main` owns it and hands the parts down.
@@ -18,12 +18,34 @@ pub struct Boot {
 
 /// The initial RAM disk; its memory is released when this is dropped.
 #[derive(Debug)]
-pub struct Initrd {}
+pub struct Initrd {
+    start: PhysAddr,
+    len: usize,
+}
 
 impl Initrd {
+    /// The image at a physical range that was reserved at boot, and that nothing else uses.
+    #[cfg(target_os = "none")]
+    pub(crate) fn new(start: PhysAddr, len: u64) -> Self {
+        Self { start, len: usize::try_from(len).expect("both are 64 bits") }
+    }
+
     /// The image.
     pub fn bytes(&self) -> &[u8] {
-        unimplemented!()
+        // SAFETY: the range was reserved for this value at boot and is in the physical map; nobody
+        // writes it.
+        unsafe { core::slice::from_raw_parts(memory::pointer(self.start), self.len) }
+    }
+}
+
+impl Drop for Initrd {
+    fn drop(&mut self) {
+        // The pages at both ends were reserved whole, and are memory.
+        let first = self.start.get() / PAGE_SIZE as u64;
+        let end = (self.start.get() + self.len as u64).div_ceil(PAGE_SIZE as u64);
+        if let (Ok(first), Ok(end)) = (u32::try_from(first), u32::try_from(end)) {
+            pool::add(first, end);
+        }
     }
 }
 

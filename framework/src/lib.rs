@@ -34,6 +34,8 @@ mod pvh;
 pub mod random;
 #[cfg(any(target_os = "none", test))]
 mod scale;
+#[cfg(any(target_os = "none", test))]
+mod slab;
 pub mod space;
 #[cfg(any(target_os = "none", test))]
 mod symbols;

@@ -34,6 +34,13 @@ impl MemoryMap {
         self.ranges().last().map_or(0, |range| range.end)
     }
 
+    /// Whether all pages of a range are usable.
+    pub(crate) fn contains(&self, start: u64, len: u64) -> bool {
+        let end = start.checked_add(len).and_then(|end| end.checked_next_multiple_of(PAGE));
+        let inside = |range: &Range, end| range.start <= start & !(PAGE - 1) && end <= range.end;
+        end.is_some_and(|end| self.ranges().iter().any(|range| inside(range, end)))
+    }
+
     /// Adds memory, rounded inwards to pages; may overlap what is there.
     pub(crate) fn add(&mut self, start: u64, len: u64) {
         let end = start.saturating_add(len) & !(PAGE - 1);
@@ -134,6 +141,8 @@ mod tests {
     fn reserved_ranges_are_cut_out() {
         let mut map = MemoryMap::new();
         map.add(0, 0x10_0000);
+        assert!(map.contains(0xf_f001, 0xfff) && !map.contains(0xf_f001, 0x1000));
+        assert!(!map.contains(0, u64::MAX));
         map.reserve(0x4800, 0x1000);
         map.reserve(0, 1);
         map.reserve(0xf_f000, u64::MAX);

@@ -18,7 +18,10 @@ pub(crate) const MAX_CMDLINE: usize = 4096;
 /// What the loader said, copied.
 #[derive(Debug)]
 pub(crate) struct StartInfo {
+    /// Free memory: without the first MiB and the first module.
     pub(crate) memory: MemoryMap,
+    /// One past the highest address of memory, the module's included.
+    pub(crate) memory_end: u64,
     /// Start and length of the first module.
     pub(crate) initrd: Option<(u64, u64)>,
     /// The firmware's ACPI root pointer; 0 if there is none.
@@ -38,6 +41,7 @@ impl StartInfo {
         let memory = Reader { read };
         let mut info = Self {
             memory: MemoryMap::new(),
+            memory_end: 0,
             initrd: None,
             rsdp: 0,
             cmdline: [0; MAX_CMDLINE],
@@ -54,6 +58,8 @@ impl StartInfo {
             let map = memory.u64(at.saturating_add(40)).unwrap_or(0);
             let count = memory.u32(at.saturating_add(48)).unwrap_or(0);
             info.read_memory_map(&memory, map, count);
+        } else {
+            info.initrd = None;
         }
         info
     }
@@ -105,6 +111,8 @@ impl StartInfo {
         self.memory.reserve(0, LOW_MEMORY);
         // A frame's number has 32 bits.
         self.memory.reserve(1 << 44, u64::MAX - (1 << 44));
+        self.memory_end = self.memory.end();
+        self.initrd = self.initrd.filter(|(start, len)| self.memory.contains(*start, *len));
         if let Some((start, len)) = self.initrd {
             self.memory.reserve(start, len);
         }
@@ -179,6 +187,7 @@ mod tests {
         assert_eq!(info.cmdline(), b"root=/dev/vda");
         assert_eq!(info.initrd, Some((0x1ff0_0000, 0x1234)));
         assert_eq!(info.rsdp, 0xf_5000);
+        assert_eq!(info.memory_end, 0x2000_0000);
         let ranges: Vec<_> = info.memory.ranges().iter().map(|r| (r.start, r.end)).collect();
         assert_eq!(ranges, [(0x10_0000, 0x1ff0_0000), (0x1ff0_2000, 0x2000_0000)]);
     }

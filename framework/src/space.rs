@@ -1,5 +1,7 @@
 //! Address spaces: a real four-level page table on both targets.
 
+pub(crate) mod entry;
+
 use crate::{Frame, OutOfMemory, VirtAddr};
 use alloc::sync::Arc;
 use core::{marker::PhantomData, ops::Range};

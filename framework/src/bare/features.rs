@@ -74,6 +74,29 @@ pub(super) fn detect() {
     FEATURES.store(found.bits(), Ordering::Relaxed);
 }
 
+unsafe extern "C" {
+    safe static smap_sites: usize;
+    safe static smap_sites_end: usize;
+}
+
+/// Replaces `stac` and `clac` by nothing if the CPU does not know them; before the code is
+/// write-protected.
+pub(super) fn patch() {
+    if has(Features::SMAP) {
+        return;
+    }
+    let start = &raw const smap_sites;
+    let len = (&raw const smap_sites_end).addr().wrapping_sub(start.addr()) / size_of::<usize>();
+    // SAFETY: the link script puts the addresses between the two symbols.
+    let sites = unsafe { core::slice::from_raw_parts(start, len) };
+    for site in sites {
+        let code = core::ptr::with_exposed_provenance_mut::<[u8; 3]>(*site);
+        // SAFETY: the site is an instruction of three bytes, which the boot page tables let us
+        // write; this is `nop dword ptr [rax]`.
+        unsafe { code.write([0x0f, 0x1f, 0x00]) };
+    }
+}
+
 /// Whether the CPU has all of these.
 #[inline]
 pub(crate) fn has(wanted: Features) -> bool {

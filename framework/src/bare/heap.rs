@@ -1,43 +1,62 @@
-//! The kernel heap, before there is memory management: a few fixed bytes, never reused.
+//! The kernel heap as Rust's global allocator.
 
+use super::local;
+use crate::{
+    cpu::MAX_CPUS,
+    slab::{self, Magazines},
+};
 use core::{
     alloc::{GlobalAlloc, Layout},
     cell::UnsafeCell,
-    sync::atomic::{AtomicUsize, Ordering},
 };
 
-const SIZE: usize = 4 << 20;
+struct Heap([UnsafeCell<Magazines>; MAX_CPUS]);
 
-#[repr(align(4096))]
-struct Arena(UnsafeCell<[u8; SIZE]>);
-
-// SAFETY: `alloc` hands out each byte once.
-unsafe impl Sync for Arena {}
-
-static ARENA: Arena = Arena(UnsafeCell::new([0; SIZE]));
-static USED: AtomicUsize = AtomicUsize::new(0);
-
-struct Bump;
-
-// SAFETY: blocks are disjoint, aligned and inside the arena.
-unsafe impl GlobalAlloc for Bump {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let mut used = USED.load(Ordering::Relaxed);
-        loop {
-            let start = used.next_multiple_of(layout.align());
-            let Some(end) = start.checked_add(layout.size()).filter(|end| *end <= SIZE) else {
-                return core::ptr::null_mut();
-            };
-            match USED.compare_exchange(used, end, Ordering::Relaxed, Ordering::Relaxed) {
-                // SAFETY: `start` is inside the arena.
-                Ok(_) => return unsafe { ARENA.0.get().cast::<u8>().add(start) },
-                Err(now) => used = now,
-            }
-        }
-    }
-
-    unsafe fn dealloc(&self, _at: *mut u8, _layout: Layout) {}
-}
+// SAFETY: each CPU uses its own magazines; kernel code is not preempted by other kernel code on its
+// CPU, and interrupt handlers do not allocate.
+unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Bump = Bump;
+static HEAP: Heap = Heap([const { UnsafeCell::new(Magazines::new()) }; MAX_CPUS]);
+
+impl Heap {
+    #[inline]
+    fn magazines(&self) -> *mut Magazines {
+        self.0[local::id().index()].get()
+    }
+}
+
+// SAFETY: the slabs hand out disjoint memory that fits the layout.
+unsafe impl GlobalAlloc for Heap {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: they are this CPU's, and nothing else runs on it until we are done.
+        let magazines = unsafe { &mut *self.magazines() };
+        magazines.allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`.
+        let magazines = unsafe { &mut *self.magazines() };
+        // SAFETY: the caller gives back what `alloc` gave.
+        unsafe { magazines.release(at, layout) };
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's size is valid for the alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if slab::fits(layout, new) {
+            return at;
+        }
+        // SAFETY: the layout is not empty, as the caller promised.
+        let moved = unsafe { self.alloc(new) };
+        if !moved.is_null() {
+            // SAFETY: both are as long as the shorter of the two.
+            unsafe { moved.copy_from_nonoverlapping(at, layout.size().min(new_size)) };
+            // SAFETY: the caller gave the old memory up.
+            unsafe { self.dealloc(at, layout) };
+        }
+        moved
+    }
+}

@@ -11,3 +11,9 @@ pub(crate) const PHYSICAL_MAP: usize = 0xffff_8000_0000_0000;
 pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut(PHYSICAL_MAP + at.get() as usize)
 }
+
+/// The physical address of a pointer into the physical map.
+#[inline]
+pub(crate) fn address(at: *const u8) -> PhysAddr {
+    PhysAddr::new((at.addr() - PHYSICAL_MAP) as u64)
+}

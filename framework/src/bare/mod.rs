@@ -15,6 +15,7 @@ pub(crate) mod irq;
 mod local;
 pub(crate) mod memory;
 mod mmio;
+pub(crate) mod paging;
 pub(crate) mod panic;
 mod pit;
 mod platform;

@@ -37,3 +37,9 @@ pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
     let offset = usize::try_from(at.get()).expect("both are 64 bits");
     core::ptr::with_exposed_provenance_mut(BASE.load(Ordering::Relaxed) + offset)
 }
+
+/// The physical address of a pointer into the machine's memory.
+#[inline]
+pub(crate) fn address(at: *const u8) -> PhysAddr {
+    PhysAddr::new((at.addr() - BASE.load(Ordering::Relaxed)) as u64)
+}
