@@ -321,9 +321,12 @@ impl Line {
         count
     }
 
-    /// Output went to the wire: echo and writers may go on.
+    /// Output went to the wire: writers may go on, and echo that found no room. Behind a master it
+    /// waits for the next input or output, as on Linux.
     pub(super) fn output_left(&mut self) {
-        self.show_marked_echo();
+        if self.wire == Wire::Serial {
+            self.show_marked_echo();
+        }
         if self.output.len() <= self.wake_level() {
             self.effects.terminal |= Events::OUT;
         }
