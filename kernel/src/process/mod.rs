@@ -11,6 +11,7 @@
 
 mod group;
 mod limits;
+mod pidfd;
 mod table;
 mod usage;
 mod wait;
@@ -32,6 +33,7 @@ use spin::Mutex;
 
 pub use group::{Group, Session};
 pub use limits::{INFINITY, Limit, Limits, Privilege, Resource};
+pub use pidfd::PidFd;
 pub use table::{Entries, PidTable};
 pub use usage::{Counters, Usage, UsageOf};
 pub use wait::{Change, State, Wait, WaitFor, Which};
@@ -218,6 +220,16 @@ impl Process {
     /// The limit of a resource that is enforced.
     pub fn limit(&self, resource: Resource) -> u64 {
         self.limits.lock().get(resource).soft
+    }
+
+    /// One more than the highest descriptor it may open (`RLIMIT_NOFILE`).
+    pub fn descriptor_limit(&self) -> u64 {
+        self.limit(Resource::Files)
+    }
+
+    /// How large files may become (`RLIMIT_FSIZE`).
+    pub fn file_size_limit(&self) -> u64 {
+        self.limit(Resource::FileSize)
     }
 
     /// Signals it ignores and catches, for `/proc/PID/status`.

@@ -15,6 +15,7 @@ mod info;
 mod queue;
 mod send;
 mod set;
+mod signalfd;
 mod stop;
 
 pub use action::{Action, Actions, DEFAULT, Default, Flags, IGNORE};
@@ -26,6 +27,7 @@ pub use info::{Info, code};
 pub use queue::Pending;
 pub use send::{may_signal, post_to_process, post_to_thread, send_to_group};
 pub use set::SignalSet;
+pub use signalfd::{SignalFd, dequeue};
 pub use stop::{StopState, count_gone, notify_parent, stopped};
 
 /// Signals that wait for one thread.

@@ -4,7 +4,7 @@ use super::{Actions, Info, SignalSet};
 use crate::{
     cred::{Capabilities, Credentials},
     process::{ExitStatus, Group, Process, Resource},
-    thread::{Tcb, Work},
+    thread::{Tcb, Thread, Work},
 };
 use abi::{Errno, Result, Signal};
 use alloc::sync::Arc;
@@ -114,6 +114,14 @@ fn is_dropped(target: &Process, signal: Signal) -> bool {
     }
     // Nobody ends or stops init but init itself.
     target.is_init() && action.handler == super::DEFAULT
+}
+
+impl Thread {
+    /// Sends the thread itself a signal of the kernel.
+    pub fn send_self(&self, signal: Signal) {
+        // A full queue refuses only real-time signals, which the kernel does not send.
+        let _ = post_to_thread(&self.tcb, Info::kernel(signal));
+    }
 }
 
 impl Tcb {

@@ -13,6 +13,16 @@ pub enum Outcome<'a> {
     Wait(BoxFuture<'a, Result<usize>>),
 }
 
+impl Outcome<'_> {
+    /// Waits if there is something to wait for.
+    pub async fn finish(self) -> Result<usize> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Wait(future) => future.await,
+        }
+    }
+}
+
 /// How a call is carried out.
 #[derive(Clone, Copy)]
 pub enum Handler {

@@ -1,6 +1,12 @@
 //! Time as programs see it: clocks, interval timers, POSIX timers.
 
+mod clock;
+mod timerfd;
+
 use crate::process::Process;
+
+pub use clock::{Clock, realtime, realtime_coarse, realtime_offset_ns, set_realtime};
+pub use timerfd::TimerFd;
 
 /// Drops the timers of a process that has ended.
 pub fn end_timers(_process: &Process) {}
