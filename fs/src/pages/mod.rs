@@ -161,6 +161,16 @@ impl PageCache {
         Ok(Some(frame))
     }
 
+    /// Calls `visit` with the pages of a range that are in memory, under the cache's lock.
+    pub fn for_each_cached(&self, range: Range<u64>, visit: &mut dyn FnMut(u64, &Frame)) {
+        let pages = self.pages.lock();
+        for index in range {
+            if let Some(frame) = pages.tree.get(index) {
+                visit(index, frame);
+            }
+        }
+    }
+
     /// The page at `index`, made if it is a hole; for mappings, which end at the size.
     ///
     /// # Errors

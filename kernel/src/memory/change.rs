@@ -100,6 +100,9 @@ impl Memory {
         let populate = request.flags.contains(MapFlags::POPULATE)
             && !request.flags.contains(MapFlags::NONBLOCK)
             || vma.flags.contains(VmaFlags::LOCKED) && !vma.flags.contains(VmaFlags::LOCK_ON_FAULT);
+        if let Some(object) = &vma.object {
+            object.attach(&self.this);
+        }
         state.map.insert(vma)?;
         self.note_mapped(&state);
         Ok(Mapped { range, populate })
@@ -135,7 +138,7 @@ impl Memory {
             }
             None if shared => {
                 let pages = super::vma::pages_between(range.start, range.end);
-                (Some(Object::anonymous(pages)), 0, ALL)
+                (Some(Object::anonymous(pages)?), 0, ALL)
             }
             None => (None, (range.start.get() / PAGE_SIZE) as u64, ALL),
         };

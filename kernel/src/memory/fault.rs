@@ -1,6 +1,8 @@
 //! Page faults: making present what a mapping promises.
 
-use super::{Memory, State, Vma, VmaFlags, limits, map::GUARD_GAP};
+use super::{
+    Memory, Object, State, Use, Vma, VmaFlags, limits, map::GUARD_GAP, vma::pages_between,
+};
 use abi::Errno;
 use framework::{
     Frame, PAGE_SIZE, Protection, USER_START, VirtAddr, space::Cursor, user::PageFault,
@@ -124,23 +126,31 @@ pub(super) fn make_present(
             Some(page) => ensure(cursor, vma, at, page),
         };
     };
+    let index = vma.index_of(at);
     match page {
         Some(page) if write && !vma.is_shared() => copy_on_write(cursor, vma, at, page.frame),
         Some(page) if !write => ensure(cursor, vma, at, page),
-        _ if vma.is_shared() => {
-            let frame = object.page(vma.index_of(at))?;
+        _ if write && vma.is_shared() => {
+            let frame = object.page(index, Use::Write)?;
             Ok(cursor.map(at, frame, vma.protection)?)
         }
         _ if write => {
-            let frame = object.page(vma.index_of(at))?.duplicate()?;
+            let frame = object.page(index, Use::Read)?.duplicate()?;
             Ok(cursor.map(at, frame, vma.protection)?)
         }
         _ => {
-            let frame = object.page(vma.index_of(at))?;
-            cursor.map(at, frame, read_only(vma))?;
-            map_around(cursor, vma, at)
+            let frame = object.page(index, Use::Read)?;
+            let protection = shown(vma, object);
+            cursor.map(at, frame, protection)?;
+            map_around(cursor, vma, object, at, protection)
         }
     }
+}
+
+/// The rights a page of the object is first shown with: a store is to be noticed where the page is
+/// to be copied, or the file wants to know.
+fn shown(vma: &Vma, object: &Object) -> Protection {
+    if vma.is_shared() && !object.notes_writes() { vma.protection } else { read_only(vma) }
 }
 
 /// The page is there and the access is no store: another thread was faster, or the rights grew.
@@ -183,23 +193,26 @@ fn read_only(vma: &Vma) -> Protection {
 }
 
 /// Maps pages of the same aligned block that the object has at hand.
-fn map_around(cursor: &mut Cursor<'_>, vma: &Vma, at: VirtAddr) -> Result<(), FaultError> {
+fn map_around(
+    cursor: &mut Cursor<'_>,
+    vma: &Vma,
+    object: &Object,
+    at: VirtAddr,
+    protection: Protection,
+) -> Result<(), FaultError> {
     if vma.flags.contains(VmaFlags::RANDOM) {
         return Ok(());
     }
-    let Some(object) = &vma.object else { return Ok(()) };
     let block = at.get() & !(AROUND * PAGE_SIZE - 1);
     let first = VirtAddr::new(block).max(vma.start);
     let last = VirtAddr::new(block + AROUND * PAGE_SIZE).min(vma.end);
-    let mut page = first;
-    while page < last {
-        if page != at
-            && let Some(frame) = object.present(vma.index_of(page))
-            && cursor.query(page).is_none()
-        {
-            cursor.map(page, frame, read_only(vma))?;
+    let start = vma.index_of(first);
+    let mut result = Ok(());
+    object.for_each_present(start..start + pages_between(first, last), &mut |index, frame| {
+        let page = first + usize::try_from(index - start).unwrap_or(0) * PAGE_SIZE;
+        if result.is_ok() && page != at && cursor.query(page).is_none() {
+            result = cursor.map(page, frame.clone(), protection);
         }
-        page = page + PAGE_SIZE;
-    }
-    Ok(())
+    });
+    Ok(result?)
 }

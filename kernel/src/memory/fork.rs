@@ -1,6 +1,6 @@
 //! The copy of an address space that fork makes, and its end.
 
-use super::{Memory, State, VmaFlags};
+use super::{Memory, Object, State, VmaFlags};
 use abi::Result;
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicUsize;
@@ -33,17 +33,28 @@ impl Memory {
         }
         let mapped = map.totals().mapped;
         let resident = space.resident();
-        Ok(Arc::new(Self {
+        let copy = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             space,
             state: Mutex::new(State {
                 map,
                 layout: state.layout.clone(),
                 // mlockall(2): not inherited.
                 future_flags: VmaFlags::empty(),
+                program: state.program.clone(),
             }),
             limits: self.limits.clone(),
             peak_mapped: AtomicUsize::new(mapped),
             peak_resident: AtomicUsize::new(resident),
-        }))
+        });
+        let mut last: Option<&Arc<Object>> = None;
+        for object in state.map.vmas().iter().filter_map(|vma| vma.object.as_ref()) {
+            // The segments of a file are neighbours: once is enough.
+            if !last.is_some_and(|last| Arc::ptr_eq(last, object)) {
+                object.attach_new(&copy.this);
+            }
+            last = Some(object);
+        }
+        Ok(copy)
     }
 }

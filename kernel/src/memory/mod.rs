@@ -26,6 +26,7 @@ mod populate;
 mod remap;
 mod remote;
 mod report;
+mod truncate;
 pub mod vdso;
 mod vma;
 
@@ -34,7 +35,7 @@ pub use fault::FaultError;
 pub use layout::{Layout, Random};
 pub use limits::Limits;
 pub use map::{MAX_MAPPINGS, Map, Totals};
-pub use object::Object;
+pub use object::{Object, Use};
 pub use populate::Purpose;
 pub use remap::{RemapRequest, Remapped};
 pub use remote::Access;
@@ -42,7 +43,7 @@ pub use report::{Presence, Role, Usage};
 pub use vma::{Vma, VmaFlags};
 
 use abi::Result;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use framework::VmSpace;
 use spin::Mutex;
@@ -50,6 +51,8 @@ use spin::Mutex;
 /// The address space of a process, shared by its threads.
 #[derive(Debug)]
 pub struct Memory {
+    /// Ourselves, for objects that tell us of pages cut off.
+    this: Weak<Self>,
     space: Arc<VmSpace>,
     state: Mutex<State>,
     limits: Limits,
@@ -66,6 +69,8 @@ struct State {
     layout: Layout,
     /// What mlockall(`MCL_FUTURE`) adds to new mappings.
     future_flags: VmaFlags,
+    /// The program file, which nobody may write meanwhile.
+    program: Option<Arc<elf::Running>>,
 }
 
 impl Memory {
@@ -74,9 +79,16 @@ impl Memory {
     /// # Errors
     /// - `ENOMEM`: no frame for the page table.
     pub fn new(layout: Layout, limits: Limits) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self {
-            space: VmSpace::new()?,
-            state: Mutex::new(State { map: Map::new(), layout, future_flags: VmaFlags::empty() }),
+        let space = VmSpace::new()?;
+        Ok(Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            space,
+            state: Mutex::new(State {
+                map: Map::new(),
+                layout,
+                future_flags: VmaFlags::empty(),
+                program: None,
+            }),
             limits,
             peak_mapped: AtomicUsize::new(0),
             peak_resident: AtomicUsize::new(0),

@@ -8,6 +8,7 @@ use abi::{Errno, Result};
 use alloc::sync::Arc;
 use core::ops::Range;
 use framework::{PAGE_SIZE, Protection, USER_END, USER_START, VirtAddr};
+use fs::{Inode, Path};
 
 /// A program file: what it says, and its pages.
 #[derive(Clone, Debug)]
@@ -16,6 +17,44 @@ pub struct Executable {
     pub image: Image,
     /// Its pages.
     pub object: Arc<Object>,
+    /// Keeps the file from being written while it runs.
+    pub running: Option<Arc<Running>>,
+}
+
+/// A file a program runs from: nobody may write it (`ETXTBSY`).
+#[derive(Debug)]
+pub struct Running {
+    path: Path,
+    inode: Arc<Inode>,
+}
+
+impl Running {
+    fn new(path: &Path, inode: &Arc<Inode>) -> Result<Arc<Self>> {
+        inode.deny_write_access()?;
+        Ok(Arc::new(Self { path: path.clone(), inode: inode.clone() }))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.inode.allow_write_access();
+    }
+}
+
+impl Executable {
+    /// Reads the program in a regular file; permission to execute it was checked.
+    ///
+    /// # Errors
+    /// - `ETXTBSY`: it is open for writing.
+    /// - `EACCES`: no file that can be mapped.
+    /// - `ENOEXEC`, `EINVAL`: no program, or one that cannot be loaded.
+    /// - `MISS`: a page has to be read from a disk.
+    pub fn open(path: &Path, inode: &Arc<Inode>) -> Result<Self> {
+        let running = Running::new(path, inode)?;
+        let object = Object::file(path, inode, false).map_err(|_| Errno::EACCES)?;
+        let image = Image::read(&mut |offset, to| object.read_at(offset, to))?;
+        Ok(Self { image, object, running: Some(running) })
+    }
 }
 
 /// What execve loads.
@@ -47,6 +86,11 @@ pub struct Loaded {
 }
 
 impl Memory {
+    /// The file the program was loaded from.
+    pub fn program_path(&self) -> Option<Path> {
+        Some(self.state.lock().program.as_ref()?.path.clone())
+    }
+
     /// Maps a program, its interpreter, the vDSO and the first stack into this new address space.
     ///
     /// # Errors
@@ -61,6 +105,7 @@ impl Memory {
             let mut state = self.state.lock();
             let base = self.map_program(&mut state, request.program)?;
             set_areas(&mut state, image, base);
+            state.program = request.program.running.clone();
             (base, VirtAddr::new(base.wrapping_add(number(image.extent().1))))
         };
         let mut entry = base.wrapping_add(number(image.entry));
@@ -136,12 +181,7 @@ impl Memory {
                 self.place_vma(state, new_vma(segment, places.zero.clone()))?;
             }
         }
-        for segment in &program.image.segments {
-            if Places::of(segment, base)?.is_some_and(|places| !places.file.is_empty()) {
-                program.object.attach(self);
-                break;
-            }
-        }
+        program.object.attach(&self.this);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ mod load;
 mod stack;
 
 pub use arguments::Arguments;
-pub use load::{Executable, LoadRequest, Loaded};
+pub use load::{Executable, LoadRequest, Loaded, Running};
 pub use stack::Identity;
 
 use abi::{Errno, Result};
