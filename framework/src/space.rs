@@ -1,10 +1,27 @@
 //! Address spaces: a real four-level page table on both targets.
+//!
+//! Changes are made under the space's lock by a [`Cursor`]. What a change takes away is collected in
+//! a batch; when the cursor is dropped, every CPU that translates by this table forgets it, and only
+//! then are the frames released.
 
+mod batch;
+mod cursor;
 pub(crate) mod entry;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use crate::{Frame, OutOfMemory, VirtAddr};
+pub(crate) use batch::MAX_PAGES;
+pub use cursor::Cursor;
+
+use crate::{Frame, OutOfMemory, VirtAddr, machine::space::Active};
 use alloc::sync::Arc;
-use core::{marker::PhantomData, ops::Range};
+use batch::Batch;
+use core::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use table::Table;
 
 bitflags::bitflags! {
     /// What a program may do with a page.
@@ -24,7 +41,7 @@ bitflags::bitflags! {
 pub struct Page {
     /// The frame behind the page (one more reference to it).
     pub frame: Frame,
-    /// What the hardware allows.
+    /// What the hardware allows; reading comes with writing and executing.
     pub protection: Protection,
     /// Whether the page was written through this mapping since it was mapped or last cleaned.
     pub dirty: bool,
@@ -33,13 +50,24 @@ pub struct Page {
 }
 
 /// The address space of a process: user half ours, kernel half shared by all.
-#[derive(Debug)]
-pub struct VmSpace {}
+pub struct VmSpace {
+    root: Table,
+    /// Which CPUs translate by this table.
+    active: Active,
+    resident: AtomicUsize,
+    lock: spin::Mutex<()>,
+}
 
 impl VmSpace {
     /// Makes an empty space.
     pub fn new() -> Result<Arc<Self>, OutOfMemory> {
-        unimplemented!()
+        let root = Table::allocate()?;
+        Ok(Arc::new(Self {
+            root,
+            active: Active::new(root.address()),
+            resident: AtomicUsize::new(0),
+            lock: spin::Mutex::new(()),
+        }))
     }
 
     /// Locks the page table (a spin lock) for reading and changing.
@@ -47,76 +75,34 @@ impl VmSpace {
     /// Removals and tightenings are flushed on every CPU that runs this space when the cursor is
     /// dropped, in one batch; removed frames are released only after that.
     pub fn lock(&self) -> Cursor<'_> {
-        unimplemented!()
+        Cursor::new(self)
     }
 
     /// Pages mapped, in pages (the resident set).
     pub fn resident(&self) -> usize {
-        unimplemented!()
+        self.resident.load(Ordering::Relaxed)
+    }
+
+    /// Makes this CPU translate by this space, if it does not yet.
+    #[inline]
+    pub(crate) fn activate(&self) {
+        self.active.activate();
     }
 }
 
-/// Exclusive access to a page table; see [`VmSpace::lock`].
-#[derive(Debug)]
-pub struct Cursor<'a> {
-    space: PhantomData<&'a VmSpace>,
+impl Drop for VmSpace {
+    fn drop(&mut self) {
+        self.active.retire();
+        self.lock().unmap(VirtAddr::new(0)..crate::USER_END);
+        self.root.release();
+    }
 }
 
-impl Cursor<'_> {
-    /// Reads the page at `at`.
-    pub fn query(&mut self, _at: VirtAddr) -> Option<Page> {
-        unimplemented!()
-    }
-
-    /// Maps `frame` at the page `at`, in place of what was there.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`]: no frame for a page table; nothing changed.
-    pub fn map(
-        &mut self,
-        _at: VirtAddr,
-        _frame: Frame,
-        _protection: Protection,
-    ) -> Result<(), OutOfMemory> {
-        unimplemented!()
-    }
-
-    /// Removes all pages of `range`; page tables that become empty are released too.
-    pub fn unmap(&mut self, _range: Range<VirtAddr>) {
-        unimplemented!()
-    }
-
-    /// Gives all pages of `range` that are mapped this protection.
-    pub fn protect(&mut self, _range: Range<VirtAddr>, _protection: Protection) {
-        unimplemented!()
-    }
-
-    /// Takes `WRITE` from every page of `range` and maps the same frames, also without it, in
-    /// `child`: what fork does to private memory.
-    pub fn share_copy_on_write(
-        &mut self,
-        _child: &mut Cursor<'_>,
-        _range: Range<VirtAddr>,
-    ) -> Result<(), OutOfMemory> {
-        unimplemented!()
-    }
-
-    /// Maps the same frames with the same protection in `child`: what fork does to shared memory.
-    pub fn share(
-        &mut self,
-        _child: &mut Cursor<'_>,
-        _range: Range<VirtAddr>,
-    ) -> Result<(), OutOfMemory> {
-        unimplemented!()
-    }
-
-    /// Moves the pages of `from` so that they start at `to`, as mremap does; `to` must be unmapped.
-    pub fn move_pages(&mut self, _from: Range<VirtAddr>, _to: VirtAddr) -> Result<(), OutOfMemory> {
-        unimplemented!()
-    }
-
-    /// Calls `visit` for each mapped page of `range` in ascending order, skipping holes quickly.
-    pub fn for_each(&mut self, _range: Range<VirtAddr>, _visit: &mut dyn FnMut(VirtAddr, &Page)) {
-        unimplemented!()
+impl fmt::Debug for VmSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmSpace")
+            .field("root", &self.root.address())
+            .field("resident", &self.resident())
+            .finish()
     }
 }

@@ -6,7 +6,7 @@
 //!   0xec        page table flush     0xed  kick     0xee  timer     0xff  spurious
 //! ```
 
-use super::{apic, clock, cpu, irq};
+use super::{apic, clock, cpu, irq, space};
 use crate::irq::Counter;
 
 /// The first vector of a device.
@@ -45,6 +45,7 @@ pub(super) fn interrupt(vector: u8) -> bool {
         }
         FLUSH => {
             FLUSHES.count();
+            space::answer();
             true
         }
         FIRST_LINE..END_OF_LINES => {

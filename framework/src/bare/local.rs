@@ -10,7 +10,7 @@ use core::{
     cell::{Cell, UnsafeCell},
     mem::offset_of,
     ptr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use x86_64::structures::tss::TaskStateSegment;
 
@@ -32,6 +32,10 @@ pub(super) struct Local {
     id: Cell<u8>,
     /// Something happened that ends user mode: an interrupt or a kick that came in kernel mode.
     attention: AtomicBool,
+    /// The physical address of the program's table that it translates by, 0 for none.
+    pub(super) root: Cell<u64>,
+    /// The set of CPUs of that space, which this one is in.
+    pub(super) space: Cell<*const AtomicU32>,
 }
 
 // SAFETY: by the rule of this module, each `Local` is used by one CPU alone.
@@ -55,6 +59,8 @@ impl Local {
             gdt: UnsafeCell::new([0; 10]),
             id: Cell::new(0),
             attention: AtomicBool::new(false),
+            root: Cell::new(0),
+            space: Cell::new(ptr::null()),
         }
     }
 

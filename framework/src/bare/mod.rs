@@ -25,6 +25,7 @@ pub(crate) mod random;
 mod registers;
 mod rtc;
 mod smp;
+pub(crate) mod space;
 mod trap;
 
 use crate::cpu::CpuId;

@@ -169,13 +169,25 @@ pub(crate) fn activate(root: u64) {
     unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }
 
-/// Copies the kernel's half into a new top-level table.
-pub(crate) fn copy_kernel_half(table: u64) {
+/// The top-level entries of the kernel's half that are in use.
+fn kernel_entries() -> impl Iterator<Item = usize> {
     let first = index(PHYSICAL_MAP, 4);
     let physical = first..first + PHYSICAL_ENTRIES.load(Ordering::Relaxed);
-    for index in physical.chain([index(MAPPINGS, 4), index(KERNEL_BASE, 4)]) {
+    physical.chain([index(MAPPINGS, 4), index(KERNEL_BASE, 4)])
+}
+
+/// Copies the kernel's half into a new top-level table.
+pub(crate) fn copy_kernel_half(table: u64) {
+    for index in kernel_entries() {
         let value = entry(root(), index).load(Ordering::Relaxed);
         entry(table, index).store(value, Ordering::Relaxed);
+    }
+}
+
+/// Clears the kernel's half of a top-level table that no CPU uses any more.
+pub(crate) fn clear_kernel_half(table: u64) {
+    for index in kernel_entries() {
+        entry(table, index).store(0, Ordering::Relaxed);
     }
 }
 
