@@ -9,7 +9,7 @@ use super::{
     mmio::Mmio,
     registers::{read_msr, write_msr},
 };
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use x86_64::instructions::interrupts::without_interrupts;
 
 const APIC_BASE: u32 = 0x1b;
@@ -52,8 +52,8 @@ pub(super) enum Command {
     Startup(u8),
 }
 
-/// Where the registers are in memory, as the kernel sees it; 0 before `find` and in x2APIC mode.
-static REGISTERS: AtomicU64 = AtomicU64::new(0);
+/// Where the registers are mapped; 0 before `find` and in x2APIC mode.
+static REGISTERS: AtomicUsize = AtomicUsize::new(0);
 static IS_X2APIC: AtomicBool = AtomicBool::new(false);
 static HAS_DEADLINE: AtomicBool = AtomicBool::new(false);
 
@@ -66,7 +66,7 @@ pub(super) fn find(at: Option<u64>) {
         return;
     }
     let at = at.unwrap_or_else(|| read_msr(APIC_BASE) & 0xf_ffff_ffff_f000);
-    REGISTERS.store(at, Ordering::Relaxed);
+    REGISTERS.store(Mmio::map(at).address(), Ordering::Relaxed);
 }
 
 /// Whether `find` was called.
@@ -173,7 +173,7 @@ fn read(register: u16) -> u32 {
     if IS_X2APIC.load(Ordering::Relaxed) {
         return (read_msr(msr(register)) & 0xffff_ffff) as u32;
     }
-    Mmio::new(REGISTERS.load(Ordering::Relaxed)).read_u32(usize::from(register))
+    Mmio::at_address(REGISTERS.load(Ordering::Relaxed)).read_u32(usize::from(register))
 }
 
 #[inline]
@@ -182,5 +182,5 @@ fn write(register: u16, value: u32) {
         write_msr(msr(register), u64::from(value));
         return;
     }
-    Mmio::new(REGISTERS.load(Ordering::Relaxed)).write_u32(usize::from(register), value);
+    Mmio::at_address(REGISTERS.load(Ordering::Relaxed)).write_u32(usize::from(register), value);
 }

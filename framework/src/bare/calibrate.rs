@@ -115,7 +115,7 @@ fn by_hpet(at: u64) -> Option<Rates> {
     const CAPABILITIES: usize = 0;
     const CONFIGURATION: usize = 0x10;
     const COUNTER: usize = 0xf0;
-    let hpet = Mmio::new(at);
+    let hpet = Mmio::map(at);
     let period = hpet.read_u64(CAPABILITIES) >> 32;
     if period == 0 || period > 100_000_000 {
         return None;

@@ -31,7 +31,7 @@ static CONTROLLERS: Mutex<ArrayVec<Controller, 8>> = Mutex::new(ArrayVec::new_co
 pub(super) fn init(found: &[IoApic]) {
     let mut controllers = CONTROLLERS.lock();
     for io_apic in found {
-        let registers = Mmio::new(u64::from(io_apic.at));
+        let registers = Mmio::map(u64::from(io_apic.at));
         let mut controller = Controller { registers, first: io_apic.first, count: 0 };
         controller.count = (controller.read(VERSION) >> 16 & 0xff) + 1;
         for line in 0..controller.count {

@@ -1,16 +1,27 @@
 //! Device registers in memory, without a check of who may use them.
 
-use super::memory;
-use crate::PhysAddr;
+use super::paging;
+use crate::{PAGE_SIZE, PhysAddr};
 
 /// A window on a device's registers at a physical address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mmio(usize);
 
 impl Mmio {
-    /// The registers at the physical address `at`.
-    pub(super) fn new(at: u64) -> Self {
-        Self(memory::pointer(PhysAddr::new(at)).addr())
+    /// Maps the page of registers at the physical address `at`, for good; at boot.
+    pub(super) fn map(at: u64) -> Self {
+        let registers = paging::map_mmio(PhysAddr::new(at), PAGE_SIZE / 2);
+        Self(registers.expect("memory for page tables at boot").expose_provenance())
+    }
+
+    /// What [`map`](Self::map) made with this [`address`](Self::address).
+    pub(super) fn at_address(address: usize) -> Self {
+        Self(address)
+    }
+
+    /// Where the registers are mapped.
+    pub(super) fn address(self) -> usize {
+        self.0
     }
 
     /// Reads a 32-bit register.

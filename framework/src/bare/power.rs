@@ -1,14 +1,27 @@
 //! Switching off and starting again: ACPI, and QEMU's exit device.
 
 use super::{
-    cpu,
+    console, cpu,
     mmio::Mmio,
     port::{read_u8, read_u16, write_u8, write_u16, write_u32},
 };
 use crate::acpi::{Fixed, Register};
 use spin::Once;
 
-static FIXED: Once<Fixed> = Once::new();
+/// What the tables tell, ready for use when nothing else works any more.
+struct Power {
+    fixed: Fixed,
+    sleep_control: Option<Target>,
+    reset: Option<(Target, u8)>,
+}
+
+/// A register that takes a byte.
+enum Target {
+    Port(u16),
+    Memory(Mmio),
+}
+
+static POWER: Once<Power> = Once::new();
 
 /// The ports of QEMU's `isa-debug-exit`, which ends it with twice the value and one; nobody else is
 /// known to use them.
@@ -23,8 +36,27 @@ const REDUCED_ENABLE: u8 = 1 << 5;
 
 /// Remembers what the tables tell.
 pub(super) fn init(fixed: Option<Fixed>) {
-    if let Some(fixed) = fixed {
-        FIXED.call_once(|| fixed);
+    let Some(fixed) = fixed else { return };
+    POWER.call_once(|| Power {
+        fixed,
+        sleep_control: fixed.sleep_control.map(Target::new),
+        reset: fixed.reset.map(|(register, value)| (Target::new(register), value)),
+    });
+}
+
+impl Target {
+    fn new(register: Register) -> Self {
+        match register {
+            Register::Port(port) => Self::Port(port),
+            Register::Memory(at) => Self::Memory(Mmio::map(at)),
+        }
+    }
+
+    fn write(&self, value: u8) {
+        match self {
+            Self::Port(port) => write_u8(*port, value),
+            Self::Memory(registers) => registers.write_u8(0, value),
+        }
     }
 }
 
@@ -33,22 +65,21 @@ pub(crate) fn off(status: u8) -> ! {
         // The host sees eight bits of 2n + 1.
         write_u32(DEBUG_EXIT, u32::from(status.min(127)));
     }
-    if let Some(fixed) = FIXED.get() {
-        sleep(fixed);
+    if let Some(power) = POWER.get() {
+        sleep(power);
     }
-    // No way to switch off: an emulator without the exit device is told by a status of its own.
-    log::error!("the machine does not switch off");
+    console::write(b"the machine does not switch off\n");
     cpu::stop_others();
     cpu::stop()
 }
 
 /// Enters state S5 (ACPI 6.5, 7.4.2).
-fn sleep(fixed: &Fixed) {
-    let Some(types) = fixed.s5 else { return };
-    if let Some(register) = fixed.sleep_control {
-        write(register, types[0] << REDUCED_SHIFT | REDUCED_ENABLE);
+fn sleep(power: &Power) {
+    let Some(types) = power.fixed.s5 else { return };
+    if let Some(register) = &power.sleep_control {
+        register.write(types[0] << REDUCED_SHIFT | REDUCED_ENABLE);
     }
-    for (port, kind) in fixed.pm1.into_iter().zip(types) {
+    for (port, kind) in power.fixed.pm1.into_iter().zip(types) {
         let Some(port) = port else { continue };
         let kept = read_u16(port) & !(SLEEP_TYPE | SLEEP_ENABLE);
         let kind = u16::from(kind) << SLEEP_TYPE_SHIFT;
@@ -59,8 +90,8 @@ fn sleep(fixed: &Fixed) {
 }
 
 pub(crate) fn reboot() -> ! {
-    if let Some((register, value)) = FIXED.get().and_then(|fixed| fixed.reset) {
-        write(register, value);
+    if let Some((register, value)) = POWER.get().and_then(|power| power.reset.as_ref()) {
+        register.write(*value);
         pause();
     }
     // The PC's reset port, then the keyboard controller's reset line.
@@ -75,13 +106,6 @@ pub(crate) fn reboot() -> ! {
     write_u8(0x64, 0xfe);
     pause();
     cpu::triple_fault()
-}
-
-fn write(register: Register, value: u8) {
-    match register {
-        Register::Port(port) => write_u8(port, value),
-        Register::Memory(at) => Mmio::new(at).write_u8(0, value),
-    }
 }
 
 /// Gives the machine time to obey.

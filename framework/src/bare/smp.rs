@@ -5,10 +5,7 @@
 
 use super::{
     apic::{self, Command},
-    boot::STACK_SIZE,
-    cpu, init_cpu, interrupt,
-    local::FAULT_STACK_SIZE,
-    memory,
+    cpu, init_cpu, interrupt, memory, paging,
 };
 use crate::{
     PhysAddr,
@@ -16,19 +13,13 @@ use crate::{
     cpu::{CpuId, MAX_CPUS},
     time,
 };
-use alloc::alloc::alloc;
 use arrayvec::ArrayVec;
 use core::{
-    alloc::Layout,
     arch::global_asm,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 use spin::Once;
-use x86_64::{
-    registers::control::{Cr3, Cr3Flags},
-    structures::paging::PhysFrame,
-};
 
 /// Where the code is put that a CPU starts with: a page below 1 MiB, which is never allocated.
 const TRAMPOLINE: u8 = 8;
@@ -43,9 +34,16 @@ unsafe extern "C" {
     static smp_trampoline_end: [u8; 0];
 }
 
-/// Tops of the stacks, by index; 0 for one that is not to run. `smp.s` reads it.
+/// The physical address of the kernel's page table. `smp.s` reads it.
+#[unsafe(no_mangle)]
+static SMP_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Tops of the kernel stacks, by index; 0 for one that is not to run. `smp.s` reads it.
 #[unsafe(no_mangle)]
 static SMP_STACKS: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS];
+
+/// Tops of the stacks for faults, by index.
+static FAULT_STACKS: [Once<[usize; 3]>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 
 /// The index of the next CPU to come up. `smp.s` counts it.
 #[unsafe(no_mangle)]
@@ -56,9 +54,6 @@ static GO: AtomicBool = AtomicBool::new(false);
 
 /// What they run.
 static RUN: Once<fn() -> !> = Once::new();
-
-/// The kernel's page table.
-static ROOT: Once<(PhysFrame, Cr3Flags)> = Once::new();
 
 /// The ids of the other CPUs' APICs.
 static OTHERS: Once<ArrayVec<u32, MAX_CPUS>> = Once::new();
@@ -76,12 +71,13 @@ pub(super) fn start_others(run: fn() -> !) {
         return; // they run
     }
     RUN.call_once(|| run);
-    ROOT.call_once(Cr3::read);
     let wanted = others.len().min(MAX_CPUS - 1);
-    for slot in SMP_STACKS.iter().skip(1).take(wanted) {
-        let Some(top) = stack() else { break };
-        slot.store(top, Ordering::Release);
+    for index in 1..=wanted {
+        let Some((top, faults)) = paging::allocate_stacks() else { break };
+        FAULT_STACKS[index].call_once(|| faults);
+        SMP_STACKS[index].store(top, Ordering::Release);
     }
+    SMP_ROOT.store(paging::root(), Ordering::Release);
     copy_trampoline();
     for &id in &others[..wanted] {
         apic::send(id, Command::Init);
@@ -108,16 +104,6 @@ pub(super) fn start_others(run: fn() -> !) {
     GO.store(true, Ordering::Release);
 }
 
-/// Takes memory for a CPU's stacks: the kernel stack, whose top this is, and above it those for
-/// faults.
-fn stack() -> Option<usize> {
-    let size = STACK_SIZE + 3 * FAULT_STACK_SIZE;
-    let layout = Layout::from_size_align(size, crate::PAGE_SIZE).ok()?;
-    // SAFETY: the size is not 0.
-    let start = unsafe { alloc(layout) };
-    (!start.is_null()).then(|| start.addr() + STACK_SIZE)
-}
-
 fn copy_trampoline() {
     let (start, end) = (&raw const smp_trampoline, &raw const smp_trampoline_end);
     let len = end.addr() - start.addr();
@@ -126,12 +112,10 @@ fn copy_trampoline() {
     unsafe { core::ptr::copy_nonoverlapping(start.cast::<u8>(), to, len) };
 }
 
-/// A CPU's first function, with the index and the stack that it took.
-extern "C" fn run(index: usize, top: usize) -> ! {
-    let (frame, flags) = ROOT.get().copied().expect("set before a CPU was started");
-    // SAFETY: the kernel's half is the same in the boot page tables.
-    unsafe { Cr3::write(frame, flags) };
-    init_cpu(CpuId::from_index(index), [1, 2, 3].map(|n| top + n * FAULT_STACK_SIZE));
+/// A CPU's first function, with the index that it took.
+extern "C" fn run(index: usize) -> ! {
+    let faults = FAULT_STACKS[index].get().expect("set before the kernel stack's top");
+    init_cpu(CpuId::from_index(index), *faults);
     apic::enable(interrupt::SPURIOUS);
     apic::enable_timer(interrupt::TIMER);
     cpu::announce();

@@ -49,6 +49,8 @@ smp_trampoline_end:
 
 .section .text.entry, "ax", @progbits
 smp_high:
+    mov rax, [SMP_ROOT]                 # the stacks are not in the boot page tables
+    mov cr3, rax
     mov edi, 1
     lock xadd qword ptr [SMP_NEXT], rdi
     cmp rdi, {max_cpus}
@@ -56,7 +58,6 @@ smp_high:
     mov rsp, [SMP_STACKS + rdi * 8]
     test rsp, rsp
     jz 2f
-    mov rsi, rsp
     xor ebp, ebp
     call {run}
 2:  cli
