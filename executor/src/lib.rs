@@ -24,6 +24,7 @@
 extern crate alloc;
 
 pub mod channel;
+pub mod choice;
 mod cpu_set;
 mod join;
 mod machine;
@@ -40,8 +41,8 @@ pub use cpu_set::CpuSet;
 pub use join::{JoinHandle, spawn_join};
 pub use policy::{MAX_NICE, MIN_NICE, Policy};
 pub use sched::{
-    CpuStats, cpu_stats, current_task, need_resched, preempt, run, run_until, runnable, user_begin,
-    user_end, yield_now,
+    CpuStats, YieldNow, cpu_stats, current_task, need_resched, preempt, run, run_until, runnable,
+    user_begin, user_end, yield_now,
 };
 pub use select::{Either, select};
 pub use task::{Spawn, State, TaskInfo, TaskRef, spawn, tasks};

@@ -10,7 +10,7 @@ pub(crate) use framework::{
 };
 
 #[cfg(test)]
-pub(crate) use simulated::{advance, halt_unless, now, set_alarm, virtual_time};
+pub(crate) use simulated::{advance, alarm, halt_unless, now, set_alarm, virtual_time};
 
 #[cfg(test)]
 mod simulated {
@@ -33,6 +33,11 @@ mod simulated {
     /// Moves virtual time.
     pub(crate) fn advance(by: Duration) {
         NOW.set(NOW.get().map(|now| now.saturating_add(by)));
+    }
+
+    /// What the alarm is set to.
+    pub(crate) fn alarm() -> Option<Instant> {
+        ALARM.get()
     }
 
     pub(crate) fn now() -> Instant {

@@ -1,29 +1,347 @@
-//! The tasks that wait for one CPU.
+//! The tasks that wait for one CPU, and which of them is next.
+//!
+//! ```text
+//!   returned ── ran last and is ready again
+//!   real-time lists ─▶ next slot ─▶ fair queue        (in the order they are asked)
+//! ```
 
-use crate::task::Runnable;
-use alloc::collections::VecDeque;
+use super::{
+    fair::{FairQueue, SLICE_NS, difference, to_real},
+    realtime::RealTime,
+};
+use crate::{
+    choice::{self, Choice},
+    policy::Policy,
+    task::{Place, Record, Runnable},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use framework::CpuId;
 
-/// The tasks that wait for one CPU.
+/// How long a task of policy `RoundRobin` runs before its peers.
+pub(crate) const ROUND_ROBIN_NS: u64 = 100_000_000;
+
+/// A fair task is not preempted by another one before it ran this long.
+pub(crate) const MIN_RUN_NS: u64 = 750_000;
+
+/// A thief leaves a task in the next slot alone for this long: its peer is about to wait for it.
+const NEXT_IS_HOT_NS: u64 = 50_000;
+
+/// So often in a row the next slot goes before the fair queue.
+const MAX_STREAK: u8 = 16;
+
+/// Never, as a moment in nanoseconds.
+const NEVER: u64 = u64::MAX;
+
+/// The tasks that wait for one CPU. While one runs, it is not in here.
 pub(crate) struct RunQueue {
-    list: VecDeque<Runnable>,
     /// The task that ran last and is ready again.
     pub(crate) returned: Option<Runnable>,
+    /// Whether it asked for others to run before it.
+    pub(crate) gave_way: bool,
+    next: Option<Runnable>,
+    next_since: u64,
+    streak: u8,
+    realtime: RealTime,
+    fair: FairQueue,
+    /// When the running task's turn began and when it ends, if others wait.
+    dispatched: u64,
+    slice_end: u64,
+}
+
+/// `task` if it is one of the fair queue's kind.
+fn fair(task: Option<&Record>) -> Option<&Record> {
+    task.filter(|task| task.policy().priority().is_none())
 }
 
 impl RunQueue {
     pub(crate) const fn new() -> Self {
-        Self { list: VecDeque::new(), returned: None }
+        Self {
+            returned: None,
+            gave_way: false,
+            next: None,
+            next_since: 0,
+            streak: 0,
+            realtime: RealTime::new(),
+            fair: FairQueue::new(),
+            dispatched: 0,
+            slice_end: NEVER,
+        }
     }
 
-    pub(crate) fn insert(&mut self, runnable: Runnable) {
-        self.list.push_back(runnable);
+    /// How many tasks wait.
+    pub(crate) fn len(&self) -> u32 {
+        self.realtime.len() + self.fair.len() + u32::from(self.next.is_some())
     }
 
-    pub(crate) fn pick(&mut self) -> Option<Runnable> {
-        self.list.pop_front()
+    /// What `task`, which runs here and is about to wait, is behind the others.
+    pub(crate) fn lag(&self, task: &Record) -> i64 {
+        let alone = self.len() == 0 || task.weight.load(Relaxed) == 0;
+        if alone { 0 } else { self.fair.lag(task) }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
+    /// Puts in a task that was woken and comes from elsewhere; `hot` if the running task is about
+    /// to wait for it. Whether the running task must now be asked to look at [`Self::is_due`].
+    pub(crate) fn wake(
+        &mut self,
+        runnable: Runnable,
+        current: Option<&Record>,
+        hot: bool,
+        now: u64,
+    ) -> bool {
+        let task = runnable.metadata().record();
+        if let Some(priority) = task.policy().priority() {
+            self.realtime.push_back(task);
+            task.set_place(Place::RealTime);
+            task.put(runnable);
+            return current.is_none_or(|current| {
+                current.policy().rank() < task.policy().rank()
+                    || current.policy() == Policy::RoundRobin(priority)
+            });
+        }
+        let shared = current.is_some_and(|current| self.is_shared(current));
+        let current = fair(current);
+        let lag = task.vruntime.load(Relaxed).cast_signed();
+        self.fair.place(task, lag, current);
+        let look = !shared || current.is_some_and(|current| precedes(task, current));
+        if hot && self.fair.is_eligible(task, current) {
+            task.set_place(Place::Next);
+            self.next_since = now;
+            self.fair.join(task);
+            if let Some(displaced) = self.next.replace(runnable) {
+                self.link_fair(displaced);
+            }
+        } else {
+            self.insert_fair(runnable);
+        }
+        look
     }
+
+    fn insert_fair(&mut self, runnable: Runnable) {
+        self.fair.join(runnable.metadata().record());
+        self.link_fair(runnable);
+    }
+
+    /// Puts in a task that was in the next slot.
+    fn link_fair(&mut self, runnable: Runnable) {
+        let task = runnable.metadata().record();
+        self.fair.link(task);
+        task.set_place(Place::Fair);
+        task.put(runnable);
+    }
+
+    /// Chooses the task to run from `now` on.
+    pub(crate) fn pick(&mut self, now: u64) -> Option<Runnable> {
+        let Some(returned) = self.returned.take() else {
+            return self.pop(now);
+        };
+        let last = returned.metadata().record();
+        let gave_way = core::mem::take(&mut self.gave_way);
+        self.settle(last);
+        if self.len() == 0 {
+            self.begin(last, now);
+            return Some(returned);
+        }
+        if last.policy().priority().is_some() {
+            // A preempted one stays first of its priority, unless its turn is over.
+            if gave_way || self.turn_is_over(last, now) {
+                self.realtime.push_back(last);
+            } else {
+                self.realtime.push_front(last);
+            }
+            last.set_place(Place::RealTime);
+            last.put(returned);
+            return self.pop(now);
+        }
+        if !gave_way {
+            self.insert_fair(returned);
+            return self.pop(now);
+        }
+        let picked = self.pop(now);
+        self.insert_fair(returned);
+        picked
+    }
+
+    /// Brings the task that ran last up to date before it is put in again.
+    fn settle(&mut self, last: &Record) {
+        if last.policy().priority().is_some() {
+            return;
+        }
+        if last.place() == Place::Waiting {
+            // It was about to wait and was woken before: its lag counts.
+            let lag = last.vruntime.load(Relaxed).cast_signed();
+            self.fair.place(last, lag, None);
+        } else if last.weight.load(Relaxed) == 0 {
+            // It was a real-time task a moment ago.
+            self.fair.place(last, 0, None);
+        } else {
+            last.weight.store(last.policy().weight(last.nice()), Relaxed);
+            FairQueue::renew(last);
+        }
+    }
+
+    fn turn_is_over(&self, task: &Record, now: u64) -> bool {
+        matches!(task.policy(), Policy::RoundRobin(_)) && now >= self.slice_end
+    }
+
+    /// Takes the best task out and begins its turn.
+    fn pop(&mut self, now: u64) -> Option<Runnable> {
+        if let Some(task) = self.realtime.pop() {
+            self.begin(task, now);
+            return Some(task.take());
+        }
+        if let Some(next) = self.next.take() {
+            if now < self.slice_end && self.streak < MAX_STREAK || self.fair.len() == 0 {
+                // It goes on with the slice of its waker, so a pair of them starves nobody.
+                self.streak = self.streak.saturating_add(1);
+                self.fair.leave(next.metadata().record());
+                if self.fair.len() == 0 {
+                    self.begin(next.metadata().record(), now);
+                }
+                return Some(next);
+            }
+            self.link_fair(next);
+        }
+        self.streak = 0;
+        let chosen = choice::ask(Choice::Task, self.fair.len()).and_then(|n| self.fair.nth(n));
+        let task = match chosen {
+            Some(task) => {
+                self.fair.remove(task);
+                task
+            }
+            None => self.fair.pop()?,
+        };
+        self.begin(task, now);
+        Some(task.take())
+    }
+
+    fn begin(&mut self, task: &Record, now: u64) {
+        self.dispatched = now;
+        let turn = match task.policy() {
+            Policy::Fifo(_) => NEVER,
+            Policy::RoundRobin(_) => ROUND_ROBIN_NS,
+            Policy::Fair | Policy::Batch | Policy::Idle => {
+                let left = difference(task.deadline.load(Relaxed), task.vruntime.load(Relaxed));
+                let left = u64::try_from(left).unwrap_or(0);
+                to_real(left, task.weight.load(Relaxed)).clamp(MIN_RUN_NS, SLICE_NS)
+            }
+        };
+        self.slice_end = now.saturating_add(turn);
+    }
+
+    /// Whether tasks wait that the running one must share its CPU with, turn by turn.
+    pub(crate) fn is_shared(&self, current: &Record) -> bool {
+        match current.policy() {
+            Policy::Fifo(_) => false,
+            Policy::RoundRobin(_) => self.realtime.has_peer(current),
+            Policy::Fair | Policy::Batch | Policy::Idle => self.len() > 0,
+        }
+    }
+
+    /// Whether the running task should make way at `now`.
+    pub(crate) fn is_due(&mut self, current: &Record, now: u64) -> bool {
+        if let Some(mine) = current.policy().priority() {
+            return self.realtime.highest() > mine
+                || self.turn_is_over(current, now) && self.realtime.has_peer(current);
+        }
+        if self.len() == 0 {
+            return false;
+        }
+        self.realtime.len() > 0 || now >= self.slice_end || self.beats(current, now)
+    }
+
+    /// Whether a waiting fair task is to preempt the running one before the end of its slice.
+    fn beats(&mut self, current: &Record, now: u64) -> bool {
+        let ran_enough = now >= self.dispatched + MIN_RUN_NS;
+        if ran_enough && let Some(next) = self.next.take() {
+            self.link_fair(next);
+        }
+        let Some(best) = self.fair.best(Some(current)) else { return false };
+        match (best.policy(), current.policy()) {
+            (Policy::Fair | Policy::Batch, Policy::Idle) => true,
+            (Policy::Fair, _) => ran_enough && precedes(best, current),
+            _ => false,
+        }
+    }
+
+    /// When to look at [`Self::is_due`] again.
+    pub(crate) fn next_look(&self, current: &Record, now: u64) -> u64 {
+        if !self.is_shared(current) {
+            return NEVER;
+        }
+        let may_preempt = self.next.is_some()
+            || fair(Some(current)).is_some_and(|current| {
+                let best = self.fair.best(Some(current));
+                best.is_some_and(|best| precedes(best, current))
+            });
+        let soonest = self.dispatched + MIN_RUN_NS;
+        if may_preempt && soonest > now { soonest.min(self.slice_end) } else { self.slice_end }
+    }
+
+    /// Takes a task for the CPU `thief`, the one that would have to wait longest.
+    pub(crate) fn steal(&mut self, thief: CpuId, now: u64) -> Option<Runnable> {
+        let wanted = |task: &Record| task.affinity().contains(thief);
+        if let Some(task) = self.realtime.find(wanted) {
+            self.realtime.remove(task);
+            return Some(self.leave(task));
+        }
+        if let Some(task) = self.fair.last(wanted) {
+            // The lag goes with it.
+            let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));
+            self.fair.remove(task);
+            task.vruntime.store(lag.cast_unsigned(), Relaxed);
+            return Some(self.leave(task));
+        }
+        let cold = now > self.next_since + NEXT_IS_HOT_NS;
+        let next = self.next.take_if(|next| cold && wanted(next.metadata().record()))?;
+        let task = next.metadata().record();
+        let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));
+        self.fair.leave(task);
+        task.vruntime.store(lag.cast_unsigned(), Relaxed);
+        task.set_place(Place::Waiting);
+        Some(next)
+    }
+
+    fn leave(&self, task: &Record) -> Runnable {
+        task.set_place(Place::Waiting);
+        task.take()
+    }
+
+    /// Changes the attributes of a task that may be in here.
+    pub(crate) fn change(&mut self, task: &Record, change: impl FnOnce(&Record)) {
+        match task.place() {
+            Place::Fair => {
+                let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));
+                self.fair.remove(task);
+                task.vruntime.store(lag.cast_unsigned(), Relaxed);
+            }
+            Place::RealTime => {
+                self.realtime.remove(task);
+                task.vruntime.store(0, Relaxed);
+            }
+            Place::Running => {
+                change(task);
+                if task.policy().priority().is_some() {
+                    // If it becomes fair again, it begins anew.
+                    task.weight.store(0, Relaxed);
+                }
+                return;
+            }
+            Place::Waiting | Place::Inbox | Place::Next | Place::Ended => return change(task),
+        }
+        change(task);
+        if task.policy().priority().is_some() {
+            self.realtime.push_back(task);
+            task.set_place(Place::RealTime);
+        } else {
+            let lag = task.vruntime.load(Relaxed).cast_signed();
+            self.fair.place(task, lag, None);
+            self.fair.insert(task);
+            task.set_place(Place::Fair);
+        }
+    }
+}
+
+/// Whether the deadline of `a` is before that of `b`.
+fn precedes(a: &Record, b: &Record) -> bool {
+    difference(a.deadline.load(Relaxed), b.deadline.load(Relaxed)) < 0
 }

@@ -1,17 +1,19 @@
 //! What each CPU has.
 
 use crate::{
+    CpuSet,
     queue::{Inbox, RunQueue},
     task::{self, NIL, Record},
     timer::TimerHeap,
 };
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
     fence,
 };
 use framework::{CpuId, cpu};
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// A moment that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -35,7 +37,17 @@ pub(crate) struct Cpu {
     pub(super) synchronous: AtomicBool,
     /// The record of the task that runs.
     pub(super) current: AtomicU32,
+    /// The record of the task that ran last.
+    pub(super) last: AtomicU32,
     pub(super) queue: Mutex<RunQueue>,
+    /// How many tasks are in the queue, for those who do not hold its lock.
+    pub(super) waiting: AtomicU32,
+    /// Set while the running task yields, and whether it was told to.
+    pub(super) yielding: AtomicU8,
+    /// [`crate::preempt`] told the running task to yield.
+    pub(super) told: AtomicBool,
+    /// When this CPU last balanced its load with the others'.
+    pub(super) balanced: AtomicU64,
     pub(crate) timers: Mutex<TimerHeap>,
     /// When the first timer is due.
     pub(crate) next_timer: AtomicU64,
@@ -52,7 +64,12 @@ impl Cpu {
             attention: AtomicBool::new(false),
             synchronous: AtomicBool::new(false),
             current: AtomicU32::new(NIL),
+            last: AtomicU32::new(NIL),
             queue: Mutex::new(RunQueue::new()),
+            waiting: AtomicU32::new(0),
+            yielding: AtomicU8::new(0),
+            told: AtomicBool::new(false),
+            balanced: AtomicU64::new(0),
             timers: Mutex::new(TimerHeap::new()),
             next_timer: AtomicU64::new(NEVER),
             alarm: AtomicU64::new(NEVER),
@@ -68,11 +85,51 @@ impl Cpu {
         }
     }
 
+    /// Locks the queue; the count of waiting tasks is brought up to date at the end.
+    pub(super) fn lock(&self) -> Locked<'_> {
+        Locked { cpu: self, queue: self.queue.lock() }
+    }
+
+    /// The same unless it is locked.
+    pub(super) fn try_lock(&self) -> Option<Locked<'_>> {
+        self.queue.try_lock().map(|queue| Locked { cpu: self, queue })
+    }
+
+    /// How many tasks wait for this CPU, those in the inbox not counted.
+    pub(super) fn ready(&self) -> u32 {
+        self.waiting.load(Relaxed)
+    }
+
     /// Says what this CPU is about to do. The caller looks at the inbox afterwards: whoever pushed
     /// without seeing this is seen then.
     pub(super) fn announce(&self, presence: u32) {
         self.presence.store(presence, Relaxed);
         fence(SeqCst);
+    }
+}
+
+/// A CPU's queue, locked.
+pub(super) struct Locked<'a> {
+    cpu: &'a Cpu,
+    queue: MutexGuard<'a, RunQueue>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = RunQueue;
+    fn deref(&self) -> &RunQueue {
+        &self.queue
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut RunQueue {
+        &mut self.queue
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.cpu.waiting.store(self.queue.len(), Relaxed);
     }
 }
 
@@ -87,6 +144,16 @@ pub(crate) fn this() -> &'static Cpu {
 pub(crate) fn of(id: CpuId) -> &'static Cpu {
     &CPUS[id.index()]
 }
+
+/// The CPUs tasks may move between: those of the machine or, for a host thread that is not one of
+/// them, only itself.
+pub(super) fn machine(this: CpuId) -> CpuSet {
+    let count = cpu::count();
+    if this.index() < count { CpuSet::first(count) } else { CpuSet::only(this) }
+}
+
+/// CPUs that sleep or are about to; a hint.
+pub(super) static IDLE_CPUS: AtomicU64 = AtomicU64::new(0);
 
 /// All CPUs, those that do not run included.
 pub(super) fn all() -> impl Iterator<Item = &'static Cpu> {

@@ -1,7 +1,16 @@
 //! Where a woken task goes.
+//!
+//! A task woken by a peer that is about to wait for it stays on the peer's CPU, in the next slot.
+//! Any other goes back to the CPU it ran on if that one sleeps, else to one that does, else back.
+//! Real-time tasks go where the least important task runs.
 
-use super::cpu::{self, Cpu, IDLE, SLICED};
-use crate::task::{NIL, Place, Record, Runnable, record};
+use super::cpu::{self, Cpu, IDLE, IDLE_CPUS, SLICED};
+use crate::{
+    CpuSet,
+    choice::{self, Choice},
+    policy::Policy,
+    task::{NIL, Place, Record, Runnable, record},
+};
 use async_task::ScheduleInfo;
 use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
@@ -19,65 +28,109 @@ pub(crate) fn schedule(runnable: Runnable, info: ScheduleInfo) {
         return;
     }
     let task = runnable.metadata().record();
-    let target = choose(task, this);
-    task.set_cpu(target);
+    let hot = cpu.synchronous.load(Relaxed);
+    let target = choose(task, this, hot);
     if target == this
-        && let Some(mut queue) = cpu.queue.try_lock()
+        && let Some(mut queue) = cpu.try_lock()
     {
-        task.set_place(Place::Fair);
-        queue.insert(runnable);
-        cpu.attention.store(true, Relaxed);
+        task.set_cpu(this);
+        if queue.wake(runnable, cpu.current(), hot, cpu.clock.mark()) {
+            cpu.attention.store(true, Relaxed);
+        }
         return;
     }
     send(target, runnable);
 }
 
+/// Called once for a new task.
+pub(crate) fn start(runnable: Runnable) {
+    let this = framework::cpu::current();
+    let task = runnable.metadata().record();
+    let allowed = allowed(task, this);
+    let load = |id: &CpuId| {
+        let cpu = cpu::of(*id);
+        (cpu.ready() + u32::from(cpu.current().is_some()), *id != this)
+    };
+    task.set_cpu(allowed.iter().min_by_key(load).unwrap_or(this));
+    runnable.schedule();
+}
+
+/// The CPUs `task` may run on, as seen from `this`; never empty.
+pub(super) fn allowed(task: &Record, this: CpuId) -> CpuSet {
+    let machine = cpu::machine(this);
+    let allowed = task.affinity().and(machine);
+    if allowed.is_empty() { machine } else { allowed }
+}
+
 /// The CPU a woken task should run on.
-fn choose(task: &Record, this: CpuId) -> CpuId {
-    let allowed = task.affinity();
-    let last = task.cpu();
-    if allowed.contains(last) || allowed.is_empty() {
-        last
-    } else {
-        allowed.iter().find(|cpu| cpu.index() < framework::cpu::count()).unwrap_or(this)
+fn choose(task: &Record, this: CpuId, hot: bool) -> CpuId {
+    let allowed = allowed(task, this);
+    if allowed.len() == 1 || hot && allowed.contains(this) {
+        return if allowed.contains(this) { this } else { allowed.iter().next().unwrap_or(this) };
     }
+    let last = match task.cpu() {
+        last if allowed.contains(last) => last,
+        _ if allowed.contains(this) => this,
+        _ => allowed.iter().next().unwrap_or(this),
+    };
+    let rank = |id: &CpuId| cpu::of(*id).rank();
+    if rank(&last) == 0 {
+        return last;
+    }
+    if task.policy().priority().is_some() && rank(&last) >= task.policy().rank() {
+        return allowed.iter().min_by_key(rank).unwrap_or(last);
+    }
+    let idle = allowed.and(CpuSet::from_bits(IDLE_CPUS.load(Relaxed)));
+    let n = u32::try_from(idle.len()).unwrap_or(0);
+    let chosen = choice::ask(Choice::IdleCpu, n).and_then(|n| usize::try_from(n).ok());
+    idle.iter().nth(chosen.unwrap_or(0)).unwrap_or(last)
 }
 
 /// Puts a task into another CPU's inbox, and wakes that CPU if it would not look soon.
 pub(super) fn send(target: CpuId, runnable: Runnable) {
     let task = runnable.metadata().record();
-    let rank = u32::from(task.policy().rank());
+    let rank = task.policy().rank();
+    task.set_cpu(target);
     task.set_place(Place::Inbox);
     task.put(runnable);
     let cpu = cpu::of(target);
     cpu.inbox.push(task.index(), &task.next);
     fence(SeqCst);
-    let presence = cpu.presence.load(Relaxed);
-    cpu.attention.store(true, Relaxed);
-    if presence == IDLE || presence & SLICED == 0 || presence & !SLICED < rank {
+    if cpu.would_sleep_over(rank) {
+        cpu.attention.store(true, Relaxed);
         framework::cpu::kick(target);
     }
 }
 
 impl Cpu {
+    /// The rank of what runs here; 0 if nothing does.
+    fn rank(&self) -> u8 {
+        let [rank, ..] = self.presence.load(Relaxed).to_le_bytes();
+        rank
+    }
+
+    /// Whether a task of `rank` in the inbox would have to wait for longer than its turn.
+    fn would_sleep_over(&self, rank: u8) -> bool {
+        let presence = self.presence.load(Relaxed);
+        let running = self.rank();
+        let shared = presence & SLICED != 0;
+        presence == IDLE
+            || rank > running
+            || !shared && (rank == running || running == Policy::Fair.rank())
+    }
+
     /// Moves what others sent into the queue.
     pub(super) fn drain(&self) {
         if self.inbox.is_empty() {
             return;
         }
+        let mut queue = self.lock();
         let mut index = reverse(self.inbox.take());
-        let mut queue = self.queue.lock();
         while index != NIL {
             let task = record(index);
             index = task.next.load(Relaxed);
-            task.set_place(Place::Fair);
-            queue.insert(task.take());
+            queue.wake(task.take(), self.current(), false, self.clock.mark());
         }
-    }
-
-    /// How many tasks wait for this CPU.
-    pub(super) fn ready(&self) -> usize {
-        self.queue.try_lock().map_or(0, |queue| queue.len())
     }
 }
 
@@ -94,16 +147,30 @@ fn reverse(mut index: u32) -> u32 {
     done
 }
 
-/// Runs `wake` with the hint that this task is about to wait for those it wakes.
+/// Runs `wake` with the hint that this task is about to wait for the one it wakes.
 pub(crate) fn synchronously<T>(wake: impl FnOnce() -> T) -> T {
     let cpu = cpu::this();
-    cpu.synchronous.store(true, Relaxed);
+    // A task cannot move while it is polled, so this is the same CPU at the end.
+    cpu.synchronous.store(cpu.current().is_some(), Relaxed);
     let result = wake();
     cpu.synchronous.store(false, Relaxed);
     result
 }
 
-/// Changes a task's attributes.
+/// Changes the attributes of a task wherever it is.
 pub(crate) fn change(task: &'static Record, change: impl FnOnce(&Record)) {
-    change(task);
+    let id = loop {
+        let id = task.cpu();
+        let mut queue = cpu::of(id).lock();
+        // Only with the lock of the CPU it belongs to is it known where it is.
+        if task.cpu() == id {
+            queue.change(task, change);
+            break id;
+        }
+    };
+    let owner = cpu::of(id);
+    owner.attention.store(true, Relaxed);
+    if id != framework::cpu::current() && task.place() != Place::Waiting {
+        framework::cpu::kick(id);
+    }
 }

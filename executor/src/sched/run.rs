@@ -1,94 +1,133 @@
-//! The scheduling loop.
+//! The scheduling loop, and what a running task asks of it.
 
-use super::cpu::{self, Cpu, IDLE, NEVER, SLICED};
+use super::{
+    cpu::{self, Cpu, IDLE, IDLE_CPUS, NEVER, SLICED},
+    place,
+};
 use crate::{
-    machine,
-    task::{NIL, Place, Runnable},
+    CpuSet, machine,
+    task::{NIL, Place, Record, Runnable},
 };
-use core::{
-    pin::Pin,
-    sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll},
-};
-use framework::Instant;
+use core::sync::atomic::Ordering::Relaxed;
+use framework::{CpuId, Instant};
 
 /// Schedules this CPU for ever.
 pub fn run() -> ! {
-    turns(&mut || false);
+    turns(NEVER, &mut || false);
     unreachable!("the condition is never true")
 }
 
-/// Schedules this CPU until `done`, which is asked before each poll, at least once a millisecond.
+/// Schedules this CPU until `done`, which is asked before each poll and once a millisecond.
 pub fn run_until(mut done: impl FnMut() -> bool) {
-    turns(&mut done);
+    turns(LOOK_NS, &mut done);
 }
 
-fn turns(done: &mut dyn FnMut() -> bool) {
-    let cpu = cpu::this();
+/// How long [`run_until`] sleeps before it asks again.
+const LOOK_NS: u64 = 1_000_000;
+
+fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
+    let this = framework::cpu::current();
+    let cpu = cpu::of(this);
     cpu.clock.restart();
     while !done() {
         cpu.fire_timers();
         cpu.drain();
-        match cpu.pick() {
-            Some(runnable) => cpu.poll(runnable),
-            None => cpu.idle(),
+        let picked = cpu.lock().pick(cpu.clock.mark());
+        match picked {
+            Some(runnable) => cpu.poll(runnable, this),
+            None if cpu.steal(this) => {}
+            None => cpu.sleep(this, longest_sleep),
         }
     }
     cpu.announce(SLICED);
 }
 
 impl Cpu {
-    fn pick(&self) -> Option<Runnable> {
-        let mut queue = self.queue.lock();
-        if let Some(runnable) = queue.returned.take() {
-            queue.insert(runnable);
-        }
-        queue.pick()
-    }
-
-    fn poll(&self, runnable: Runnable) {
+    fn poll(&self, runnable: Runnable, this: CpuId) {
         let task = runnable.metadata().record();
+        if !task.affinity().contains(this) && !place::allowed(task, this).contains(this) {
+            // Its affinity changed while it waited here.
+            task.set_place(Place::Waiting);
+            task.vruntime.store(0, Relaxed);
+            return place::send(place::allowed(task, this).iter().next().unwrap_or(this), runnable);
+        }
         task.set_place(Place::Running);
+        if task.index() != self.last.load(Relaxed) {
+            self.last.store(task.index(), Relaxed);
+            self.clock.count_switch();
+        }
         self.current.store(task.index(), Relaxed);
-        self.presence.store(u32::from(task.policy().rank()), Relaxed);
         self.attention.store(false, Relaxed);
-        self.clock.count_switch();
-        self.arm(self.next_timer.load(Relaxed));
+        self.told.store(false, Relaxed);
+        self.yielding.store(NOT, Relaxed);
+        self.prepare(task, this);
         runnable.run();
         self.current.store(NIL, Relaxed);
     }
 
-    fn idle(&self) {
+    /// Sets the alarm and says what runs, for a task that begins or goes on.
+    fn prepare(&self, task: &Record, this: CpuId) {
+        let rank = u32::from(task.policy().rank());
+        let mut presence = rank;
+        let mut look = NEVER;
+        if self.ready() > 0 {
+            let queue = self.queue.lock();
+            look = queue.next_look(task, self.clock.mark());
+            if queue.is_shared(task) {
+                presence |= SLICED;
+            }
+            drop(queue);
+            self.balance(this);
+        }
+        if self.presence.load(Relaxed) != presence {
+            self.announce(presence);
+            if !self.inbox.is_empty() {
+                self.attention.store(true, Relaxed);
+            }
+        }
+        self.arm(look.min(self.next_timer.load(Relaxed)));
+    }
+
+    /// Nothing to do: sleeps until somebody sends a task or a timer is due.
+    fn sleep(&self, this: CpuId, longest: u64) {
+        let mine = CpuSet::only(this).bits();
+        IDLE_CPUS.fetch_or(mine, Relaxed);
         self.announce(IDLE);
-        let limit = if cfg!(test) { NEVER } else { self.clock.restart() + 1_000_000 };
-        self.arm(self.next_timer.load(Relaxed).min(limit));
-        machine::halt_unless(|| !self.inbox.is_empty() || self.ready() > 0);
+        let limit = self.clock.mark().saturating_add(longest);
+        let alarm = self.next_timer.load(Relaxed).min(limit);
+        self.alarm.store(alarm, Relaxed);
+        machine::set_alarm((alarm != NEVER).then_some(Instant::from_nanos(alarm)));
+        let ready = || !self.inbox.is_empty() || self.ready() > 0 || self.attention.load(Relaxed);
+        machine::halt_unless(ready);
+        self.attention.store(false, Relaxed);
+        self.presence.store(SLICED, Relaxed);
+        IDLE_CPUS.fetch_and(!mine, Relaxed);
         self.clock.charge_idle();
     }
 
-    pub(super) fn fire_timers(&self) {
-        let next = self.next_timer.load(Relaxed);
-        if next != NEVER && next <= self.clock.restart() {
-            crate::timer::fire(self, Instant::from_nanos(self.clock.mark()));
+    fn fire_timers(&self) {
+        let now = self.clock.mark();
+        if self.next_timer.load(Relaxed) <= now {
+            crate::timer::fire(self, Instant::from_nanos(now));
         }
     }
 
     /// A timer was set that is due before all others of this CPU, whose number is `id`.
-    pub(crate) fn timer_came_forward(&self, id: framework::CpuId) {
+    pub(crate) fn timer_came_forward(&self, id: CpuId) {
         if id == framework::cpu::current() {
-            let next = self.next_timer.load(Relaxed);
-            if next < self.alarm.load(Relaxed) {
-                self.arm(next);
-            }
+            self.arm(self.next_timer.load(Relaxed));
         } else {
             self.attention.store(true, Relaxed);
             framework::cpu::kick(id);
         }
     }
 
-    pub(super) fn arm(&self, at: u64) {
-        if self.alarm.swap(at, Relaxed) != at {
-            machine::set_alarm((at != NEVER).then_some(Instant::from_nanos(at)));
+    /// Sees to an alarm at `at` or before; an earlier one that is set already stays.
+    fn arm(&self, at: u64) {
+        let set = self.alarm.load(Relaxed);
+        if at < set || set <= self.clock.mark() && at != NEVER {
+            self.alarm.store(at, Relaxed);
+            machine::set_alarm(Some(Instant::from_nanos(at)));
         }
     }
 }
@@ -102,14 +141,30 @@ pub(crate) enum PollEnd {
     Done,
 }
 
+/// The running task does not yield; it yields; it does because [`preempt`] told it to.
+pub(super) const NOT: u8 = 0;
+pub(super) const BY_ITSELF: u8 = 1;
+pub(super) const TOLD: u8 = 2;
+
 /// Settles the accounts of the running task; nobody else can run it yet.
 pub(crate) fn poll_ended(end: PollEnd) {
     let cpu = cpu::this();
-    cpu.charge_system();
-    if let Some(record) = cpu.current() {
-        match end {
-            PollEnd::Waits => record.set_place(Place::Waiting),
-            PollEnd::Done => record.end(),
+    let Some(task) = cpu.current() else { return };
+    cpu.charge_system(Some(task));
+    cpu.settle(task);
+    if end == PollEnd::Done {
+        return task.end();
+    }
+    match cpu.yielding.load(Relaxed) {
+        NOT => {
+            let lag = if cpu.ready() == 0 { 0 } else { cpu.queue.lock().lag(task) };
+            task.vruntime.store(lag.cast_unsigned(), Relaxed);
+            task.count_switch(true);
+            task.set_place(Place::Waiting);
+        }
+        how => {
+            cpu.queue.lock().gave_way = how == BY_ITSELF;
+            task.count_switch(false);
         }
     }
 }
@@ -122,71 +177,20 @@ pub fn need_resched() -> bool {
 /// Takes in what happened since the task was scheduled: timers, wakes from elsewhere, time. True
 /// if the task should yield.
 pub fn preempt() -> bool {
-    let cpu = cpu::this();
+    let this = framework::cpu::current();
+    let cpu = cpu::of(this);
+    let Some(task) = cpu.current() else { return false };
     cpu.attention.store(false, Relaxed);
-    cpu.charge_system();
+    cpu.charge_system(Some(task));
+    cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();
-    cpu.ready() > 0
-}
-
-/// Lets other tasks run first.
-pub fn yield_now() -> impl Future<Output = ()> + Send {
-    YieldNow { yielded: false }
-}
-
-struct YieldNow {
-    yielded: bool,
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.yielded {
-            return Poll::Ready(());
-        }
-        self.yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
+    let due = !place::allowed(task, this).contains(this)
+        || cpu.ready() > 0 && cpu.lock().is_due(task, cpu.clock.mark());
+    if due {
+        cpu.told.store(true, Relaxed);
+    } else {
+        cpu.prepare(task, this);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Spawn, spawn, spawn_join};
-    use alloc::{sync::Arc, vec::Vec};
-    use core::time::Duration;
-    use spin::Mutex;
-
-    #[test]
-    fn runs_tasks_to_their_ends() {
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let tasks: Vec<_> = (0..3)
-            .map(|number| {
-                let log = log.clone();
-                spawn(Spawn::named("counter"), async move {
-                    for step in 0..2 {
-                        log.lock().push((step, number));
-                        yield_now().await;
-                    }
-                })
-            })
-            .collect();
-        run_until(|| tasks.iter().all(|task| task.state() == crate::State::Ended));
-        assert_eq!(*log.lock(), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
-    }
-
-    #[test]
-    fn sleeps_in_virtual_time() {
-        machine::virtual_time();
-        let start = machine::now();
-        let sleeper = spawn_join(Spawn::named("sleeper"), async {
-            crate::timer::sleep(Duration::from_secs(3600)).await;
-        });
-        let task = sleeper.task().clone();
-        run_until(|| task.state() == crate::State::Ended);
-        assert_eq!(machine::now() - start, Duration::from_secs(3600));
-    }
+    due
 }

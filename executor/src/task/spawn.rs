@@ -35,12 +35,11 @@ pub fn spawn(how: Spawn<'_>, future: impl Future<Output = ()> + Send + 'static) 
     record.set_policy(how.policy);
     record.set_nice(how.nice);
     record.set_affinity(how.affinity);
-    record.set_cpu(framework::cpu::current());
     let (runnable, handle) = Builder::new()
         .metadata(task.clone())
         .spawn(|_| Root::new(future), WithInfo(sched::schedule));
     record.set_waker(Some(runnable.waker()));
     handle.detach();
-    runnable.schedule();
+    sched::start(runnable);
     task
 }
