@@ -4,17 +4,25 @@ use crate::{
     futex::FutexTable,
     process::{ExitStatus, PidTable},
     random::Random,
+    time::Load,
 };
-use alloc::{boxed::Box, string::String};
+use alloc::{boxed::Box, vec::Vec};
 use spin::RwLock;
+
+/// What uname(2) says the system is: programs ask for Linux.
+pub const SYSNAME: &str = "Linux";
+/// The version of Linux whose interface this is, and ours.
+pub const RELEASE: &str = concat!("6.6.0-jinux-", env!("CARGO_PKG_VERSION"));
+/// How it was built.
+pub const VERSION: &str = "#1 SMP Jinux";
 
 /// The names uname(2) returns that can change.
 #[derive(Clone, Debug)]
 pub struct UtsName {
     /// The host's name, at most 64 bytes.
-    pub nodename: String,
+    pub nodename: Vec<u8>,
     /// The NIS domain's name, at most 64 bytes.
-    pub domainname: String,
+    pub domainname: Vec<u8>,
 }
 
 /// Everything there is once in a running system.
@@ -24,6 +32,8 @@ pub struct System {
     pub pids: PidTable,
     /// The host's names.
     pub uts: RwLock<UtsName>,
+    /// How busy the system has been.
+    pub load: Load,
     /// Random numbers.
     pub random: Random,
     /// Who waits on which word.
@@ -36,9 +46,10 @@ impl System {
         Box::leak(Box::new(Self {
             pids: PidTable::new(),
             uts: RwLock::new(UtsName {
-                nodename: String::from(hostname),
-                domainname: String::from("(none)"),
+                nodename: hostname.as_bytes().to_vec(),
+                domainname: b"(none)".to_vec(),
             }),
+            load: Load::new(),
             random: Random::new(),
             futexes: FutexTable::new(),
         }))

@@ -29,6 +29,11 @@ bitflags::bitflags! {
     }
 }
 
+impl Flags {
+    /// The flags that are kept; programs test unknown ones by reading the action back.
+    pub const KNOWN: Self = Self::all();
+}
+
 /// `struct sigaction` as the kernel takes it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]

@@ -124,6 +124,11 @@ const USER_SS: u16 = 0x2b;
 /// The flags a program may change: arithmetic, trap, direction, nested, resume, alignment, id.
 const USER_FLAGS: usize = 0x0025_4dd5;
 
+/// The smallest alternate stack: a frame must fit (`MINSIGSTKSZ`).
+pub const fn min_stack_size() -> usize {
+    2048
+}
+
 /// What is in the trap registers of the frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrapInfo {

@@ -22,10 +22,10 @@ pub use action::{Action, Actions, DEFAULT, Default, Flags, IGNORE};
 pub use delivery::{
     Interrupted, deliver, finish, force, refresh_work, replace_mask, restore_mask, set_blocked,
 };
-pub use frame::{AltStack, TrapInfo, sigreturn, stack_flags};
+pub use frame::{AltStack, TrapInfo, min_stack_size, sigreturn, stack_flags};
 pub use info::{Info, code};
 pub use queue::Pending;
-pub use send::{may_signal, post_to_process, post_to_thread, send_to_group};
+pub use send::{discard, may_signal, post_to_process, post_to_thread, send_to_group};
 pub use set::SignalSet;
 pub use signalfd::{SignalFd, dequeue};
 pub use stop::{StopState, count_gone, notify_parent, stopped};

@@ -40,8 +40,9 @@ pub fn post_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
     let max = target.limit(Resource::PendingSignals);
     prepare(target, signal);
     let threads = target.live_threads();
-    let blocked_somewhere = threads.iter().any(|thread| thread.blocked().contains(signal));
-    if !blocked_somewhere && is_dropped(target, signal) {
+    // A blocked or awaited signal is kept: the action may change before it is taken.
+    let kept = threads.iter().any(|thread| thread.keeps(signal));
+    if !kept && is_dropped(target, signal) {
         return Ok(());
     }
     target.signals.lock().pending.push(info, max)?;
@@ -66,7 +67,7 @@ pub fn post_to_thread(target: &Tcb, info: Info) -> Result<()> {
     let process = &target.process;
     let max = process.limit(Resource::PendingSignals);
     prepare(process, signal);
-    if !target.blocked().contains(signal) && is_dropped(process, signal) {
+    if !target.keeps(signal) && is_dropped(process, signal) {
         return Ok(());
     }
     target.signals.lock().pending.push(info, max)?;
@@ -105,6 +106,15 @@ fn prepare(target: &Arc<Process>, signal: Signal) {
     }
 }
 
+/// Drops a pending signal that the process has begun to ignore.
+pub fn discard(process: &Process, signal: Signal) {
+    let set = SignalSet::of(&[signal]);
+    process.signals.lock().pending.discard(set);
+    for thread in process.live_threads() {
+        thread.signals.lock().pending.discard(set);
+    }
+}
+
 /// Whether the signal would have no effect on a thread that has not blocked it.
 fn is_dropped(target: &Process, signal: Signal) -> bool {
     let actions: Arc<Actions> = Arc::clone(&target.actions.lock());
@@ -128,6 +138,12 @@ impl Tcb {
     /// The signals that are blocked.
     pub fn blocked(&self) -> SignalSet {
         SignalSet::from_bits(self.blocked.load(Ordering::SeqCst))
+    }
+
+    /// Whether a signal stays pending for the thread whatever its action.
+    fn keeps(&self, signal: Signal) -> bool {
+        let awaited = SignalSet::from_bits(self.awaited.load(Ordering::SeqCst));
+        (self.blocked() | awaited).contains(signal)
     }
 
     /// The signals that are pending for the thread, the process's included.

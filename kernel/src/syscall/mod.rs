@@ -4,11 +4,20 @@
 //! the kernel is compiled. A row reads `row!(39 "getpid" () => process::getpid, Full)`.
 
 mod args;
+mod clone;
+mod exit;
+mod group;
 mod identity;
+mod kill;
+mod limits;
 mod madvise;
 mod mlock;
 mod mmap;
 mod row;
+mod sigaction;
+mod system;
+mod thread;
+mod time;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +30,21 @@ pub(crate) use row::row;
 const NUMBERS: usize = 512;
 
 /// The rows, family by family.
-const FAMILIES: &[&[Row]] = &[identity::ROWS, madvise::ROWS, mlock::ROWS, mmap::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    clone::ROWS,
+    exit::ROWS,
+    group::ROWS,
+    identity::ROWS,
+    kill::ROWS,
+    limits::ROWS,
+    madvise::ROWS,
+    mlock::ROWS,
+    mmap::ROWS,
+    sigaction::ROWS,
+    system::ROWS,
+    thread::ROWS,
+    time::ROWS,
+];
 
 /// Every call by its number.
 static TABLE: [Option<&Row>; NUMBERS] = by_number(FAMILIES);

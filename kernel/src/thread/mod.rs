@@ -192,6 +192,8 @@ pub struct Tcb {
     pub parent_death_signal: AtomicU8,
     /// Whether execve(2) can give it no more rights (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: AtomicBool,
+    /// The head of the robust futex list.
+    pub robust_list: Mutex<Option<UserPtr<usize>>>,
     task: Once<TaskRef>,
 }
 
@@ -220,6 +222,7 @@ impl Tcb {
             counters: Counters::default(),
             parent_death_signal: AtomicU8::new(0),
             no_new_privileges: AtomicBool::new(false),
+            robust_list: Mutex::new(None),
             task: Once::new(),
         })
     }

@@ -1,11 +1,12 @@
 //! Clocks (clock_gettime(2)): monotonic since boot, and the wall clock as an offset to it.
 
 use crate::thread::Thread;
-use abi::{Errno, Pid, Result};
+use abi::{Errno, Events, Pid, Result};
 use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+use executor::wait::{Listener, WaitQueue};
 use framework::Instant;
 use spin::Once;
 
@@ -43,7 +44,17 @@ pub fn realtime_coarse() -> fs::Timespec {
 pub fn set_realtime(time: Duration) {
     let wanted = nanos(time).wrapping_sub(framework::time::now().as_nanos());
     ADJUSTMENT.store(wanted.wrapping_sub(boot_wall_ns()), Ordering::Relaxed);
-    super::timerfd::clock_was_set();
+    // Without a page for it there is no vDSO either.
+    let _ = crate::memory::vdso::set_wall_offset(realtime_offset_ns());
+    CHANGED.wake_all(Events::IN.bits());
+}
+
+/// Woken when the wall clock is set.
+static CHANGED: WaitQueue = WaitQueue::new();
+
+/// Completes when the wall clock is set after this call.
+pub fn wall_clock_change() -> Listener<'static> {
+    CHANGED.listen(Events::IN.bits(), false)
 }
 
 /// A clock a program can name.

@@ -69,10 +69,6 @@ impl Wake for Shared {
     }
 }
 
-/// The wall clock has jumped. Absolute wall-clock timers keep the moment computed when they were
-/// set.
-pub(super) fn clock_was_set() {}
-
 impl TimerFd {
     /// A timer on `clock` that is not set.
     pub fn new(clock: Clock) -> Self {
