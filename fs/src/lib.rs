@@ -19,6 +19,9 @@ pub mod locks;
 pub mod notify;
 mod pages;
 pub mod pipe;
+pub mod ramfs;
+#[cfg(test)]
+mod testing;
 mod vfs;
 mod xattr;
 
@@ -28,9 +31,10 @@ pub use framework::{Sink, Source};
 pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals};
 pub use vfs::{
     Access, Allocate, Caller, Capabilities, Credentials, Dentry, DeviceNumber, Directory, Emit,
-    Entry, FileNode, FileSystem, Inode, Kind, LookupFlags, MagicLink, Make, MakeAttributes,
-    Metadata, Miss, Mount, MountFlags, NAME_MAX, NewInode, OpenDevice, OpenFile, OpenFlags,
-    OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, RenameFlags, Role, SetAttributes, SetTime,
-    Statfs, SuperBlock, Swap, Times, Timespec, Walk, Whence, mode,
+    Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink, Make, MakeAttributes,
+    Metadata, Miss, Mount, MountFlags, MountTable, NAME_MAX, NewInode, OpenDevice, OpenFile,
+    OpenFlags, OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, Remount, RenameFlags, Role,
+    SetAttributes, SetTime, Statfs, Submounts, SuperBlock, Swap, Times, Timespec, Unmount, Walk,
+    Whence, mode,
 };
 pub use xattr::{SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};

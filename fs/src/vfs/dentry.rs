@@ -195,14 +195,29 @@ impl Dentry {
     }
 }
 
+impl Drop for Dentry {
+    /// Lets go of the parents one by one: a path may be deeper than the stack.
+    fn drop(&mut self) {
+        let mut parent = self.link.get_mut().parent.take();
+        while let Some(dentry) = parent {
+            let Some(mut dentry) = Arc::into_inner(dentry) else { break };
+            parent = dentry.link.get_mut().parent.take();
+        }
+    }
+}
+
 impl fmt::Debug for Dentry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Dentry({:?})", alloc::string::String::from_utf8_lossy(&self.name()))
     }
 }
 
-/// Mixes the parent's address and the name, eight bytes at a time.
 fn hash(parent: &Arc<Dentry>, name: &[u8]) -> u64 {
+    hash_name(Arc::as_ptr(parent).addr() as u64, name)
+}
+
+/// Mixes a seed and a name, eight bytes at a time.
+pub(crate) fn hash_name(seed: u64, name: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |state: u64, word: u64| {
         let product = u128::from(state ^ word) * u128::from(FACTOR);
@@ -210,7 +225,7 @@ fn hash(parent: &Arc<Dentry>, name: &[u8]) -> u64 {
         let folded = product as u64 ^ (product >> 64) as u64;
         folded.rotate_left(23)
     };
-    let mut state = Arc::as_ptr(parent).addr() as u64 ^ (name.len() as u64) << 56;
+    let mut state = seed ^ (name.len() as u64) << 56;
     let (words, rest) = name.as_chunks::<8>();
     for word in words {
         state = mix(state, u64::from_le_bytes(*word));

@@ -56,7 +56,7 @@ pub enum Allocate {
 }
 
 impl OpenFile {
-    pub(super) fn open(
+    pub(crate) fn open(
         path: Path,
         inode: Arc<Inode>,
         flags: OpenFlags,
@@ -66,6 +66,10 @@ impl OpenFile {
             inode.get_write_access()?;
         }
         let mut file = Self::place(path, inode, flags);
+        if flags.writable() {
+            file.path.mount().writers.fetch_add(1, Relaxed);
+            file.inode.super_block().writers.fetch_add(1, Relaxed);
+        }
         if let Role::Generated(node) = file.inode.role() {
             file.node = Some(node.open(&file.inode, caller)?);
         }
@@ -482,6 +486,8 @@ impl Drop for OpenFile {
         }
         if flags.writable() {
             self.inode.put_write_access();
+            self.path.mount().writers.fetch_sub(1, Relaxed);
+            self.inode.super_block().writers.fetch_sub(1, Relaxed);
         }
         let event = if flags.writable() { Event::CloseWrite } else { Event::CloseNoWrite };
         notify::report(&self.path, event);

@@ -241,6 +241,22 @@ pub trait Directory: Send + Sync {
         Err(Errno::EPERM)
     }
 
+    /// `st_size`.
+    fn size(&self) -> u64 {
+        0
+    }
+
+    /// Gives up all entries of a directory that only this one references, so that a deep tree can
+    /// be dropped without recursion.
+    fn drain(&self) -> Vec<Arc<Inode>> {
+        Vec::new()
+    }
+
+    /// The directory itself, by which a file system knows its own.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
+
     /// Moves `from` to `to` and removes what was there, or swaps the two. `from.inode` is there.
     /// Called on the directory of `from`.
     fn rename(
@@ -433,6 +449,7 @@ impl Inode {
             Role::Regular(pages) => pages.size(),
             Role::Generated(node) => node.size(),
             Role::Symlink(text) => text.len() as u64,
+            Role::Directory(directory) => directory.size(),
             _ => 0,
         }
     }

@@ -10,6 +10,7 @@ mod file;
 mod inode;
 mod mount;
 mod mount_flags;
+mod mount_table;
 mod open;
 mod open_flags;
 mod path;
@@ -23,6 +24,7 @@ pub use attr::{
 };
 pub use caller::{Caller, Capabilities, Credentials, Miss};
 pub use dentry::Dentry;
+pub(crate) use dentry::{Name, hash_name};
 pub use file::{Allocate, OpenFile, Whence};
 pub use inode::{
     Directory, Emit, Entry, FileNode, Inode, MagicLink, Make, MakeAttributes, NewInode, OpenNode,
@@ -30,6 +32,7 @@ pub use inode::{
 };
 pub use mount::Mount;
 pub use mount_flags::MountFlags;
+pub use mount_table::{Listed, MountTable, Remount, Submounts, Unmount};
 pub use open::{OpenDevice, Opened};
 pub use open_flags::{OpenFlags, OpenHow};
 pub use path::Path;

@@ -22,6 +22,8 @@ pub struct Mount {
     root: Arc<Dentry>,
     source: Box<[u8]>,
     flags: AtomicU32,
+    /// Files open for writing through it.
+    pub(super) writers: AtomicU32,
     pub(super) point: Mutex<Option<Point>>,
     pub(super) children: Mutex<Vec<Child>>,
 }
@@ -52,6 +54,7 @@ impl Mount {
             root,
             source: source.into(),
             flags: AtomicU32::new(flags.bits()),
+            writers: AtomicU32::new(0),
             point: Mutex::new(None),
             children: Mutex::new(Vec::new()),
         }))

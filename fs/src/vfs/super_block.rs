@@ -67,6 +67,8 @@ pub struct SuperBlock {
     device: DeviceNumber,
     read_only: AtomicBool,
     pub(super) mounts: AtomicUsize,
+    /// Files open for writing on it.
+    pub(super) writers: AtomicU32,
     pub(super) dentries: DentryCache,
     /// Serialises changes of the tree and lookups that miss the cache.
     pub(super) change: Mutex<()>,
@@ -87,6 +89,7 @@ impl SuperBlock {
             device,
             read_only: AtomicBool::new(false),
             mounts: AtomicUsize::new(0),
+            writers: AtomicU32::new(0),
             dentries: DentryCache::new(),
             change: Mutex::new(()),
         })
