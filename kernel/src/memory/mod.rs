@@ -125,3 +125,6 @@ impl Memory {
         self.peak_resident.fetch_max(self.space.resident(), Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
