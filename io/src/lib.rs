@@ -4,4 +4,7 @@
 
 extern crate alloc;
 
+pub mod console;
+pub mod mem;
 pub mod tty;
+pub mod uart;

@@ -53,14 +53,14 @@ fn open() -> Option<Uart16550<PioBackend>> {
 }
 
 /// Sends text; a line ends with CR and LF.
+///
+/// It goes out a byte at a time, each when the FIFO is empty: the serial driver's bursts leave room
+/// for one, so neither can push the other's bytes out.
 fn send(uart: &mut Uart16550<PioBackend>, bytes: &[u8]) {
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        match line {
-            [text @ .., b'\n'] => {
-                uart.send_bytes_exact(text);
-                uart.send_bytes_exact(b"\r\n");
-            }
-            text => uart.send_bytes_exact(text),
+    for &byte in bytes {
+        if byte == b'\n' {
+            uart.send_bytes_exact(b"\r");
         }
+        uart.send_bytes_exact(&[byte]);
     }
 }

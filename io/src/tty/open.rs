@@ -17,6 +17,7 @@ use super::{
 const TENTH: Duration = Duration::from_millis(100);
 
 /// An opening of a terminal. Dropping it closes it.
+#[derive(Debug)]
 pub struct Open {
     tty: Arc<Tty>,
     /// The terminal's hang-ups when it was opened.

@@ -21,7 +21,7 @@ pub const MAX: usize = 4096;
 const CHUNK: usize = 512;
 
 /// The pseudo-terminals of a devpts instance: `open` is its `ptmx`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct PtyTable {
     numbers: Arc<Numbers>,
 }
@@ -120,6 +120,7 @@ impl Numbers {
 }
 
 /// The master side. Dropping it closes it, which hangs the terminal up.
+#[derive(Debug)]
 pub struct Master {
     tty: Arc<Tty>,
     number: u32,

@@ -2,6 +2,7 @@
 
 use abi::{Errno, Events, Result};
 use alloc::{format, string::String, sync::Arc};
+use core::fmt;
 use executor::wait::WaitQueue;
 use spin::Mutex;
 
@@ -249,6 +250,19 @@ impl Tty {
         state.modem = state.modem & outputs | inputs - outputs;
     }
 
+    /// Takes everything that is not sent and gives it to `send` at once, stopped or not: for the
+    /// last words before the machine stops.
+    pub fn drain_to(&self, mut send: impl FnMut(&[u8])) {
+        let mut bytes = [0; 64];
+        loop {
+            let count = self.with_line(|line| line.output.take(&mut bytes));
+            if count == 0 {
+                return;
+            }
+            send(&bytes[..count]);
+        }
+    }
+
     // --- Both sides ---
 
     /// The settings.
@@ -389,6 +403,12 @@ impl Tty {
         if !effects.wire.is_empty() {
             self.wire_queue.wake_all(with_aliases(effects.wire).bits());
         }
+    }
+}
+
+impl fmt::Debug for Tty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tty").field(&self.identity).finish()
     }
 }
 

@@ -117,6 +117,19 @@ impl Termios {
         self.control[place as usize]
     }
 
+    /// Sets both speeds, to bits a second; an unusual one as `BOTHER`.
+    pub fn set_speed(&mut self, speed: u32) {
+        let place = |table: &[u32]| table.iter().position(|entry| *entry == speed);
+        let bits = match (place(&SPEEDS), place(&FAST_SPEEDS)) {
+            (Some(index), _) => index,
+            (None, Some(index)) => EXTENDED as usize | index,
+            (None, None) => EXTENDED as usize,
+        };
+        self.control_modes -= ControlFlags::CBAUD | ControlFlags::CIBAUD;
+        self.control_modes |= ControlFlags::from_bits_retain(u32::try_from(bits).unwrap_or(0));
+        (self.input_speed, self.output_speed) = (speed, speed);
+    }
+
     /// The bytes of `struct termios2`; the first [`SIZE`](Self::SIZE) are `struct termios`.
     pub fn to_bytes(&self) -> [u8; Self::SIZE2] {
         let mut bytes = [0; Self::SIZE2];
