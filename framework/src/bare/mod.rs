@@ -5,6 +5,7 @@ mod boot;
 mod calibrate;
 pub(crate) mod clock;
 pub(crate) mod console;
+pub(crate) mod copy;
 pub(crate) mod cpu;
 mod descriptors;
 pub(crate) mod features;

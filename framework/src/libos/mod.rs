@@ -1,6 +1,7 @@
 //! The machine as a Linux process: a CPU is a host thread.
 pub(crate) mod clock;
 pub(crate) mod console;
+pub(crate) mod copy;
 pub(crate) mod cpu;
 pub(crate) mod features;
 pub(crate) mod irq;

@@ -92,9 +92,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// The entry for the page at `at`, if it names one.
-    pub(crate) fn entry(&self, at: VirtAddr) -> Option<u64> {
+    pub(super) fn entry(&self, at: VirtAddr) -> Option<u64> {
         let table = self.find(at)?;
         Some(table.get(index(at.get(), 1))).filter(|entry| *entry != 0)
+    }
+
+    /// The entry for the page at `at` if it has the bits `needed`; sets `bits`, as the CPU would.
+    pub(crate) fn mark(&mut self, at: VirtAddr, needed: u64, bits: u64) -> Option<u64> {
+        let table = self.find(at)?;
+        let index = index(at.get(), 1);
+        let entry = table.get(index);
+        if entry & needed != needed {
+            return None;
+        }
+        if entry & bits != bits {
+            table.entry(index).fetch_or(bits, Ordering::Relaxed);
+        }
+        Some(entry)
     }
 
     /// The last table for `at`.
