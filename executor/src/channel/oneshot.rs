@@ -105,3 +105,35 @@ impl<T> Drop for Receiver<T> {
         drop(dropped);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    fn poll<T>(receiver: &mut Receiver<T>) -> Poll<Result<T, Closed>> {
+        Pin::new(receiver).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn delivers_the_value() {
+        let (sender, mut receiver) = channel();
+        assert!(poll(&mut receiver).is_pending());
+        assert_eq!(receiver.try_recv(), Ok(None));
+        assert_eq!(sender.send(String::from("value")), Ok(()));
+        assert_eq!(poll(&mut receiver), Poll::Ready(Ok(String::from("value"))));
+        assert_eq!(poll(&mut receiver), Poll::Ready(Err(Closed)));
+    }
+
+    #[test]
+    fn each_side_learns_that_the_other_is_gone() {
+        let (sender, mut receiver) = channel::<u8>();
+        assert!(!sender.is_closed());
+        drop(sender);
+        assert_eq!(poll(&mut receiver), Poll::Ready(Err(Closed)));
+        let (sender, receiver) = channel();
+        drop(receiver);
+        assert!(sender.is_closed());
+        assert_eq!(sender.send(1), Err(1));
+    }
+}

@@ -46,11 +46,13 @@ pub(crate) struct FairQueue {
     sum: i64,
     /// Moves with the average, so that the sum stays small.
     base: u64,
+    /// Numbers those that come in; a task's number is in its `next`.
+    arrivals: u32,
 }
 
 impl FairQueue {
     pub(crate) const fn new() -> Self {
-        Self { root: NIL, len: 0, weight: 0, sum: 0, base: 0 }
+        Self { root: NIL, len: 0, weight: 0, sum: 0, base: 0, arrivals: 0 }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -163,6 +165,8 @@ impl FairQueue {
 
     /// Makes a task that was counted in one of those that can be picked.
     pub(crate) fn link(&mut self, task: &Record) {
+        self.arrivals = self.arrivals.wrapping_add(1);
+        task.next.store(self.arrivals, Relaxed);
         task.left.store(NIL, Relaxed);
         task.right.store(NIL, Relaxed);
         update(task);
@@ -267,10 +271,12 @@ fn nth(index: u32, n: &mut u32) -> Option<&'static Record> {
     nth(task.right.load(Relaxed), n)
 }
 
-/// Whether `a` comes before `b`.
+/// Whether `a` comes before `b`: by deadline, then first come, first served.
 fn before(a: &Record, b: &Record) -> bool {
-    let by = difference(a.deadline.load(Relaxed), b.deadline.load(Relaxed));
-    by < 0 || by == 0 && a.index() < b.index()
+    match difference(a.deadline.load(Relaxed), b.deadline.load(Relaxed)) {
+        0 => a.next.load(Relaxed).wrapping_sub(b.next.load(Relaxed)).cast_signed() < 0,
+        by => by < 0,
+    }
 }
 
 /// The treap's heap order; a scrambled index is random enough.

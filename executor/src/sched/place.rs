@@ -46,7 +46,8 @@ pub(crate) fn schedule(runnable: Runnable, info: ScheduleInfo) {
 pub(crate) fn start(runnable: Runnable) {
     let this = framework::cpu::current();
     let task = runnable.metadata().record();
-    let allowed = allowed(task, this);
+    task.set_cpu(this);
+    let allowed = allowed(task);
     let load = |id: &CpuId| {
         let cpu = cpu::of(*id);
         (cpu.ready() + u32::from(cpu.current().is_some()), *id != this)
@@ -55,16 +56,16 @@ pub(crate) fn start(runnable: Runnable) {
     runnable.schedule();
 }
 
-/// The CPUs `task` may run on, as seen from `this`; never empty.
-pub(super) fn allowed(task: &Record, this: CpuId) -> CpuSet {
-    let machine = cpu::machine(this);
+/// The CPUs `task` may run on; never empty.
+pub(super) fn allowed(task: &Record) -> CpuSet {
+    let machine = cpu::machine(task.cpu());
     let allowed = task.affinity().and(machine);
     if allowed.is_empty() { machine } else { allowed }
 }
 
 /// The CPU a woken task should run on.
 fn choose(task: &Record, this: CpuId, hot: bool) -> CpuId {
-    let allowed = allowed(task, this);
+    let allowed = allowed(task);
     if allowed.len() == 1 || hot && allowed.contains(this) {
         return if allowed.contains(this) { this } else { allowed.iter().next().unwrap_or(this) };
     }

@@ -45,11 +45,11 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
 impl Cpu {
     fn poll(&self, runnable: Runnable, this: CpuId) {
         let task = runnable.metadata().record();
-        if !task.affinity().contains(this) && !place::allowed(task, this).contains(this) {
+        if !task.affinity().contains(this) && !place::allowed(task).contains(this) {
             // Its affinity changed while it waited here.
             task.set_place(Place::Waiting);
             task.vruntime.store(0, Relaxed);
-            return place::send(place::allowed(task, this).iter().next().unwrap_or(this), runnable);
+            return place::send(place::allowed(task).iter().next().unwrap_or(this), runnable);
         }
         task.set_place(Place::Running);
         if task.index() != self.last.load(Relaxed) {
@@ -185,7 +185,7 @@ pub fn preempt() -> bool {
     cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();
-    let due = !place::allowed(task, this).contains(this)
+    let due = !place::allowed(task).contains(this)
         || cpu.ready() > 0 && cpu.lock().is_due(task, cpu.clock.mark());
     if due {
         cpu.told.store(true, Relaxed);

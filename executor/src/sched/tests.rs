@@ -303,7 +303,7 @@ fn time_is_charged_to_who_used_it() {
         machine::advance(Duration::from_micros(200));
         timer::sleep(Duration::from_millis(70)).await;
     });
-    run_all(&[task.clone()]);
+    run_all(core::slice::from_ref(&task));
     assert_eq!(task.user_time(), Duration::from_millis(20));
     assert_eq!(task.system_time(), Duration::from_micros(500));
     let after = cpu_stats(this);

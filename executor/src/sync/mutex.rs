@@ -151,3 +151,48 @@ impl<T> fmt::Debug for Mutex<T> {
         f.write_str(if self.gate.lock().locked { "Mutex(locked)" } else { "Mutex(free)" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{boxed::Box, vec::Vec};
+
+    fn poll<'a, T>(lock: &mut Pin<Box<Lock<'a, T>>>) -> Option<MutexGuard<'a, T>> {
+        match lock.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(guard) => Some(guard),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn first_come_first_served() {
+        let mutex = Mutex::new(Vec::new());
+        let mut guard = mutex.try_lock().unwrap();
+        guard.push(0);
+        let mut second = Box::pin(mutex.lock());
+        let mut third = Box::pin(mutex.lock());
+        assert!(poll(&mut second).is_none() && poll(&mut third).is_none());
+        drop(guard);
+        // It is the second one's now, although nobody has polled it.
+        assert!(mutex.try_lock().is_none());
+        assert!(poll(&mut third).is_none());
+        poll(&mut second).unwrap().push(2);
+        poll(&mut third).unwrap().push(3);
+        assert_eq!(*mutex.try_lock().unwrap(), [0, 2, 3]);
+    }
+
+    #[test]
+    fn who_gives_up_hands_on_his_turn() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock().unwrap();
+        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(mutex.lock())).collect();
+        for lock in &mut waiting {
+            assert!(poll(lock).is_none());
+        }
+        drop(waiting.remove(1));
+        drop(guard);
+        drop(waiting.remove(0));
+        drop(poll(&mut waiting[0]).unwrap());
+        assert!(mutex.try_lock().is_some());
+    }
+}

@@ -179,3 +179,62 @@ pub(crate) fn fire(cpu: &Cpu, now: Instant) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{sync::Arc, task::Wake};
+    use spin::Mutex;
+
+    struct Log(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl Wake for Log {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().push(self.0);
+        }
+    }
+
+    fn check(heap: &TimerHeap) {
+        for (position, node) in heap.nodes.iter().enumerate() {
+            assert_eq!(heap.entries[node.key].position, position);
+            assert!(position == 0 || heap.nodes[(position - 1) / ARITY].at <= node.at);
+        }
+    }
+
+    #[test]
+    fn fires_in_order_whatever_was_set_and_unset() {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut heap = TimerHeap::new();
+        let mut times = Vec::new();
+        let mut random = 12345_u64;
+        for number in 0..500 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let waker = Waker::from(Arc::new(Log(number, log.clone())));
+            let key = heap.entries.insert(Entry { position: IDLE, waker });
+            assert_eq!(key, number);
+            heap.set(key, random >> 40);
+            times.push(random >> 40);
+        }
+        check(&heap);
+        for number in (0..500).step_by(3) {
+            heap.unset(number);
+            times[number] = u64::MAX;
+        }
+        for number in (1..500).step_by(7) {
+            times[number] = 1 << 30 | u64::try_from(number).unwrap();
+            heap.set(number, times[number]);
+            check(&heap);
+        }
+        let mut last = 0;
+        while let Some(waker) = heap.pop_due(u64::MAX - 1) {
+            waker.wake();
+            let number = log.lock().pop().unwrap();
+            assert!(times[number] >= last);
+            last = times[number];
+            times[number] = u64::MAX;
+            check(&heap);
+        }
+        assert!(times.iter().all(|time| *time == u64::MAX));
+        assert!(heap.nodes.is_empty());
+    }
+}

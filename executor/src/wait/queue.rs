@@ -204,3 +204,159 @@ impl fmt::Debug for WaitQueue {
         write!(f, "WaitQueue({} present)", self.present.load(Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{task::Wake, vec::Vec};
+    use core::{
+        pin::pin,
+        sync::atomic::AtomicUsize,
+        task::{Context, Poll, Waker},
+    };
+
+    const IN: u32 = 1;
+    const OUT: u32 = 4;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Count {
+        fn get(&self) -> usize {
+            self.0.load(Relaxed)
+        }
+    }
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    impl Observer for Count {
+        fn notify(&self, mask: u32) {
+            self.0.fetch_add(usize::try_from(mask).unwrap(), Relaxed);
+        }
+    }
+
+    fn poll(listener: &mut Listener<'_>, count: &Arc<Count>) -> Poll<u32> {
+        let waker = Waker::from(count.clone());
+        pin!(listener).poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn an_empty_queue_is_small() {
+        assert!(size_of::<WaitQueue>() <= 24);
+        let queue = WaitQueue::new();
+        assert!(!queue.wake_one(IN));
+        assert!(queue.inner.lock().is_none());
+    }
+
+    #[test]
+    fn a_wake_reaches_those_of_its_mask() {
+        let (queue, count) = (WaitQueue::new(), Arc::new(Count::default()));
+        let mut reader = queue.listen(IN, false);
+        let mut writer = queue.listen(OUT, false);
+        let mut both = queue.listen(IN | OUT, false);
+        for listener in [&mut reader, &mut writer, &mut both] {
+            assert!(poll(listener, &count).is_pending());
+        }
+        queue.wake_all(IN);
+        assert_eq!(count.get(), 2);
+        assert_eq!(poll(&mut reader, &count), Poll::Ready(IN));
+        assert!(poll(&mut writer, &count).is_pending());
+        assert!(both.is_woken());
+        drop(both);
+        queue.wake_all(OUT);
+        assert_eq!(poll(&mut writer, &count), Poll::Ready(OUT));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_wake_before_the_first_poll_counts() {
+        let (queue, count) = (WaitQueue::new(), Arc::new(Count::default()));
+        let mut listener = queue.listen(IN, false);
+        queue.wake_all(IN);
+        assert_eq!(poll(&mut listener, &count), Poll::Ready(IN));
+        assert_eq!(count.get(), 0);
+    }
+
+    #[test]
+    fn exclusive_listeners_are_woken_one_by_one_in_order() {
+        let (queue, count) = (WaitQueue::new(), Arc::new(Count::default()));
+        let mut shared = queue.listen(IN, false);
+        let mut listeners: Vec<_> = (0..4).map(|_| queue.listen(IN, true)).collect();
+        assert!(queue.wake_one(IN));
+        assert_eq!(poll(&mut shared, &count), Poll::Ready(IN));
+        assert_eq!(poll(&mut listeners[0], &count), Poll::Ready(IN));
+        assert!(poll(&mut listeners[1], &count).is_pending());
+        assert_eq!(queue.wake_n(2, IN), 2);
+        assert!(listeners[1].is_woken() && listeners[2].is_woken() && !listeners[3].is_woken());
+        assert_eq!(queue.wake_n(5, IN), 1);
+        assert!(!queue.wake_one(IN));
+    }
+
+    #[test]
+    fn a_dropped_exclusive_wake_is_passed_on() {
+        let (queue, count) = (WaitQueue::new(), Arc::new(Count::default()));
+        let first = queue.listen(IN, true);
+        let mut second = queue.listen(IN, true);
+        assert!(poll(&mut second, &count).is_pending());
+        assert!(queue.wake_one(IN));
+        assert!(!second.is_woken());
+        drop(first);
+        assert_eq!(count.get(), 1);
+        assert_eq!(poll(&mut second, &count), Poll::Ready(IN));
+        // It was seen: nothing is passed on.
+        let third = queue.listen(IN, true);
+        drop(second);
+        assert!(!third.is_woken());
+    }
+
+    #[test]
+    fn more_listeners_than_a_batch_are_all_woken() {
+        let (queue, count) = (WaitQueue::new(), Arc::new(Count::default()));
+        let mut listeners: Vec<_> = (0..100).map(|n| queue.listen(IN, n % 2 == 0)).collect();
+        for listener in &mut listeners {
+            assert!(poll(listener, &count).is_pending());
+        }
+        // Leaving from the middle does not break the lists.
+        drop(listeners.remove(50));
+        drop(listeners.remove(7));
+        queue.wake_all(IN);
+        assert_eq!(count.get(), 98);
+        assert!(listeners.iter().all(Listener::is_woken));
+        drop(listeners);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn wake_one_of_many_shared_and_exclusive_wakes_one_exclusive() {
+        let queue = WaitQueue::new();
+        let count = Arc::new(Count::default());
+        let mut listeners: Vec<_> = (0..40).map(|n| queue.listen(IN, n >= 20)).collect();
+        for listener in &mut listeners {
+            assert!(poll(listener, &count).is_pending());
+        }
+        assert!(queue.wake_one(IN));
+        assert_eq!(listeners.iter().filter(|listener| listener.is_woken()).count(), 21);
+    }
+
+    #[test]
+    fn observers_hear_what_they_asked_for_until_they_leave() {
+        let queue = WaitQueue::new();
+        let (reader, writer) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let key = queue.observe(reader.clone(), IN);
+        let _writer = queue.observe(writer.clone(), OUT);
+        queue.wake_all(IN | OUT);
+        queue.wake_one(OUT);
+        assert_eq!((reader.get(), writer.get()), (1, 8));
+        queue.observe_again(&key, OUT);
+        queue.wake_all(OUT);
+        assert_eq!((reader.get(), writer.get()), (5, 12));
+        queue.unobserve(key);
+        queue.wake_all(u32::MAX);
+        assert_eq!((reader.get(), writer.get()), (5, 16));
+        assert_eq!(Arc::strong_count(&reader), 1);
+    }
+}
