@@ -1,12 +1,14 @@
 //! The values a running system is made of; a namespace is another instance of one of them.
 
 use crate::{
+    file::Devices,
     futex::FutexTable,
     process::{ExitStatus, PidTable},
-    random::Random,
     time::Load,
 };
 use alloc::{boxed::Box, vec::Vec};
+use fs::AnonymousFs;
+use io::mem::Entropy;
 use spin::RwLock;
 
 /// What uname(2) says the system is: programs ask for Linux.
@@ -35,9 +37,15 @@ pub struct System {
     /// How busy the system has been.
     pub load: Load,
     /// Random numbers.
-    pub random: Random,
+    pub random: Entropy,
     /// Who waits on which word.
     pub futexes: FutexTable,
+    /// Terminals and other devices.
+    pub devices: Devices,
+    /// Where pipes have their inodes.
+    pub pipes: AnonymousFs,
+    /// Where eventfd and its like have their inodes.
+    pub anonymous: AnonymousFs,
 }
 
 impl System {
@@ -50,8 +58,11 @@ impl System {
                 domainname: b"(none)".to_vec(),
             }),
             load: Load::new(),
-            random: Random::new(),
+            random: Entropy::new(),
             futexes: FutexTable::new(),
+            devices: Devices::default(),
+            pipes: AnonymousFs::pipes(),
+            anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),
         }))
     }
 

@@ -150,6 +150,17 @@ impl<'a> Sink<'a> {
         Ok(len)
     }
 
+    /// Counts `len` bytes as written without touching them: a call that goes on after a wait.
+    pub fn skip(&mut self, len: usize) -> usize {
+        let len = len.min(self.remaining());
+        if let Target::User(_, segments, offset) = &mut self.target {
+            let skipped = advance(segments, offset, len, |_, _, _| 0);
+            debug_assert_eq!(skipped, Ok(()), "nothing was left");
+        }
+        self.done += len;
+        len
+    }
+
     /// The fault that stopped the last write, once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()

@@ -502,6 +502,11 @@ impl Inode {
         &self.extra().locks
     }
 
+    /// The same, if there have ever been any.
+    pub fn locks_if_any(&self) -> Option<&FileLocks> {
+        self.extra_if_any().map(|extra| &extra.locks)
+    }
+
     /// Ties an object of the crate above to the inode (the socket bound to its name).
     pub fn attach(&self, object: Option<Arc<dyn Any + Send + Sync>>) {
         *self.extra().attachment.lock() = object;

@@ -204,6 +204,14 @@ impl Open {
         self.tty.set_termios(when, termios)
     }
 
+    /// Asks job control before a change that is not one of the line's own (`TIOCSPGRP`).
+    ///
+    /// # Errors
+    /// - `EIO`, `ERESTARTSYS`: the caller is in the background.
+    pub fn check_may_change(&self, caller: &dyn Caller) -> Result<()> {
+        self.check_change(caller)
+    }
+
     /// The window's size (`TIOCGWINSZ`).
     pub fn window_size(&self) -> Result<WindowSize> {
         self.check_alive()?;

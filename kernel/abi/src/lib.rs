@@ -4,6 +4,7 @@
 
 mod errno;
 mod events;
+pub mod file;
 mod id;
 pub mod memory;
 mod time;

@@ -1,33 +1,331 @@
 //! Open files and the descriptor table.
+//!
+//! A [`File`] is what a descriptor refers to: an object of one of the crates below, and the status
+//! flags of its opening. It is an enum, so that a read or a write is a direct call.
+//!
+//! ```text
+//!   FdTable ─▶ Arc<File> ─▶ Object::Node(fs::OpenFile) | Pipe | Memory | Tty | EventFd | ...
+//! ```
 
+mod context;
+mod device;
+mod eventfd;
+mod lock;
+mod status;
+mod table;
+pub mod transfer;
+
+use crate::{poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread, time::TimerFd};
+use abi::{Errno, Events, Result};
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use executor::wait::WaitQueue;
+use framework::{Sink, Source};
+use fs::{Caller, OpenFile, OpenFlags, Path, Whence, pipe::PipeEnd};
+use io::{
+    mem::MemDevice,
+    tty::{self, ReadTimer},
+};
 
-/// The descriptors of a process, shared by its threads (and across `CLONE_FILES`).
-#[derive(Debug, Default)]
-pub struct FdTable {}
+pub use context::{FsContext, Places};
+pub use device::{Devices, of_pipe, open_device};
+pub use eventfd::EventFd;
+pub use status::{Owner, OwnerKind};
+pub use table::FdTable;
+pub use transfer::{At, Segments};
 
-impl FdTable {
-    /// Makes a table without descriptors.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {})
-    }
-
-    /// A copy whose descriptors refer to the same open files, as fork makes it.
-    pub fn duplicate(&self) -> Arc<Self> {
-        Self::new()
-    }
-
-    /// Closes what is marked close-on-exec.
-    pub fn close_on_exec(&self) {}
+/// An open file.
+#[derive(Debug)]
+pub struct File {
+    /// What it is.
+    object: Object,
+    /// Flags of open(2); those of an [`OpenFile`] are in there.
+    flags: AtomicU32,
+    /// The place it was opened at.
+    path: Path,
+    /// Who is told about readiness (`F_SETOWN`, `O_ASYNC`).
+    owner: spin::Mutex<Owner>,
 }
 
-/// Root, working directory and umask of a process (shared across `CLONE_FS`).
-#[derive(Debug, Default)]
-pub struct FsContext {}
+/// What an open file is.
+pub enum Object {
+    /// A file, a directory or a mere place of a file system.
+    Node(OpenFile),
+    /// One end of a pipe or FIFO.
+    Pipe(PipeEnd),
+    /// `/dev/null` and its like.
+    Memory(MemDevice),
+    /// A terminal.
+    Tty(tty::Open),
+    /// The master side of a pseudo-terminal.
+    PtyMaster(tty::pty::Master),
+    /// A counter.
+    EventFd(EventFd),
+    /// Many files to wait for.
+    Epoll(Arc<Epoll>),
+    /// A timer.
+    Timer(TimerFd),
+    /// Signals as bytes.
+    Signals(SignalFd),
+    /// A process.
+    Pid(PidFd),
+}
 
-impl FsContext {
-    /// A copy, as fork makes it.
-    pub fn duplicate(&self) -> Arc<Self> {
-        Arc::new(Self {})
+/// What the attempts of one call share.
+#[derive(Debug, Default)]
+pub struct Progress {
+    timer: ReadTimer,
+}
+
+impl File {
+    /// A file for `object`, opened at `path` with flags of open(2); close-on-exec belongs to the
+    /// descriptor.
+    pub fn new(object: Object, flags: OpenFlags, path: Path) -> Arc<Self> {
+        Arc::new(Self {
+            object,
+            flags: AtomicU32::new((flags - OpenFlags::CLOSE_ON_EXEC).bits()),
+            path,
+            owner: spin::Mutex::new(Owner::default()),
+        })
+    }
+
+    /// What it is.
+    pub const fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// The file of a file system behind it, if it is one.
+    ///
+    /// # Errors
+    /// - `EINVAL`: it is something else.
+    pub const fn node(&self) -> Result<&OpenFile> {
+        match &self.object {
+            Object::Node(node) => Ok(node),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The epoll instance, if it is one.
+    pub const fn as_epoll(&self) -> Option<&Arc<Epoll>> {
+        match &self.object {
+            Object::Epoll(epoll) => Some(epoll),
+            _ => None,
+        }
+    }
+
+    /// Where it was opened; an object without a name has a place in a file system without a tree.
+    pub const fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who is told about readiness.
+    pub fn owner(&self) -> Owner {
+        *self.owner.lock()
+    }
+
+    /// `F_SETOWN`.
+    pub fn set_owner(&self, kind: OwnerKind, number: u32) {
+        let mut owner = self.owner.lock();
+        (owner.kind, owner.number) = (kind, number);
+    }
+
+    /// `F_SETSIG`.
+    pub fn set_owner_signal(&self, signal: u8) {
+        self.owner.lock().signal = signal;
+    }
+
+    /// The flags of open(2) and fcntl(2).
+    pub fn flags(&self) -> OpenFlags {
+        match &self.object {
+            Object::Node(node) => node.flags(),
+            Object::Pipe(pipe) => pipe.flags(),
+            _ => OpenFlags::from_bits_retain(self.flags.load(Relaxed)),
+        }
+    }
+
+    /// `F_SETFL`: replaces the flags that can change.
+    ///
+    /// # Errors
+    /// Those of the file: `EPERM` for `O_NOATIME` by somebody who is not the owner.
+    pub fn set_flags(&self, flags: OpenFlags, caller: &Caller<'_>) -> Result<()> {
+        if let Object::Node(node) = &self.object {
+            return node.set_flags(flags, caller);
+        }
+        if let Object::Pipe(pipe) = &self.object {
+            pipe.set_flags(flags);
+            return Ok(());
+        }
+        let keep = self.flags() - OpenFlags::SETTABLE;
+        self.flags.store((keep | (flags & OpenFlags::SETTABLE)).bits(), Relaxed);
+        Ok(())
+    }
+
+    /// Whether its calls answer `EAGAIN` instead of waiting.
+    pub fn is_non_blocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NON_BLOCKING)
+    }
+
+    /// # Errors
+    /// - `EBADF`: not open for reading.
+    pub fn check_readable(&self) -> Result<()> {
+        if self.flags().readable() { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    /// # Errors
+    /// - `EBADF`: not open for writing.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.flags().writable() { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    /// Reads at the offset, if it has one. Returns all that the sink has got.
+    ///
+    /// # Errors
+    /// - `EAGAIN`: nothing now; wait for `IN` on [`queue`](Self::queue) and call again.
+    /// - `EFAULT`: the sink says where; call again once the page is there.
+    /// - those of the object.
+    #[inline]
+    pub fn read(
+        &self,
+        thread: &Thread,
+        caller: &Caller<'_>,
+        to: &mut Sink<'_>,
+        progress: &mut Progress,
+    ) -> Result<usize> {
+        match &self.object {
+            Object::Node(node) => node.read(to, caller),
+            Object::Pipe(pipe) => pipe.read(to),
+            Object::Memory(device) => device.read(&thread.system.random, to),
+            Object::Tty(open) => open.read(thread, to, &mut progress.timer),
+            Object::PtyMaster(master) => master.read(to),
+            Object::EventFd(event) => event.read(to),
+            Object::Timer(timer) => timer.read(to),
+            Object::Signals(signals) => signals.read(thread, to),
+            Object::Epoll(_) | Object::Pid(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Writes at the offset, if it has one. Returns all that was taken from the source.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); `EAGAIN` waits for `OUT`.
+    #[inline]
+    pub fn write(
+        &self,
+        thread: &Thread,
+        caller: &Caller<'_>,
+        from: &mut Source<'_>,
+    ) -> Result<usize> {
+        match &self.object {
+            Object::Node(node) => node.write(from, caller),
+            Object::Pipe(pipe) => pipe.write(from),
+            Object::Memory(device) => device.write(&thread.system.random, from),
+            Object::Tty(open) => open.write(thread, from),
+            Object::PtyMaster(master) => master.write(from),
+            Object::EventFd(event) => event.write(from),
+            Object::Timer(_) | Object::Signals(_) | Object::Epoll(_) | Object::Pid(_) => {
+                Err(Errno::EINVAL)
+            }
+        }
+    }
+
+    /// Reads at `offset`.
+    ///
+    /// # Errors
+    /// - `ESPIPE`: it has no offsets.
+    /// - those of [`read`](Self::read).
+    pub fn read_at(
+        &self,
+        offset: u64,
+        thread: &Thread,
+        caller: &Caller<'_>,
+        to: &mut Sink<'_>,
+    ) -> Result<usize> {
+        match &self.object {
+            Object::Node(node) => node.read_at(offset, to, caller),
+            Object::Memory(device) => device.read(&thread.system.random, to),
+            _ => Err(Errno::ESPIPE),
+        }
+    }
+
+    /// Writes at `offset`.
+    ///
+    /// # Errors
+    /// - `ESPIPE`: it has no offsets.
+    /// - those of [`write`](Self::write).
+    pub fn write_at(
+        &self,
+        offset: u64,
+        thread: &Thread,
+        caller: &Caller<'_>,
+        from: &mut Source<'_>,
+    ) -> Result<usize> {
+        match &self.object {
+            Object::Node(node) => node.write_at(offset, from, caller),
+            Object::Memory(device) => device.write(&thread.system.random, from),
+            _ => Err(Errno::ESPIPE),
+        }
+    }
+
+    /// Moves the offset and returns it.
+    ///
+    /// # Errors
+    /// - `ESPIPE`: it has no offsets.
+    /// - those of the file system.
+    pub fn seek(&self, by: i64, whence: Whence) -> Result<u64> {
+        match &self.object {
+            Object::Node(node) => node.seek(by, whence),
+            // Character devices of this kind accept any position and ignore it.
+            Object::Memory(_) => Ok(0),
+            _ => Err(Errno::ESPIPE),
+        }
+    }
+
+    /// What could be done now without waiting.
+    pub fn events(&self, thread: &Thread) -> Events {
+        match &self.object {
+            Object::Node(node) => node.poll(),
+            Object::Pipe(pipe) => pipe.poll(),
+            Object::Memory(device) => device.poll(),
+            Object::Tty(open) => open.poll(),
+            Object::PtyMaster(master) => master.poll(),
+            Object::EventFd(event) => event.events(),
+            Object::Epoll(epoll) => epoll.events(),
+            Object::Timer(timer) => timer.events(),
+            Object::Signals(signals) => signals.events(thread),
+            Object::Pid(pid) => pid.events(),
+        }
+    }
+
+    /// Where to wait for events; `None` if they never change.
+    pub fn queue(&self) -> Option<&WaitQueue> {
+        match &self.object {
+            Object::Node(node) => node.wait_queue(),
+            Object::Pipe(pipe) => Some(pipe.wait_queue()),
+            Object::Memory(_) => None,
+            Object::Tty(open) => Some(open.queue()),
+            Object::PtyMaster(master) => Some(master.queue()),
+            Object::EventFd(event) => Some(event.queue()),
+            Object::Epoll(epoll) => Some(epoll.queue()),
+            Object::Timer(timer) => Some(timer.queue()),
+            Object::Signals(signals) => Some(signals.queue()),
+            Object::Pid(pid) => Some(pid.queue()),
+        }
+    }
+}
+
+impl core::fmt::Debug for Object {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Node(_) => "Node",
+            Self::Pipe(_) => "Pipe",
+            Self::Memory(_) => "Memory",
+            Self::Tty(_) => "Tty",
+            Self::PtyMaster(_) => "PtyMaster",
+            Self::EventFd(_) => "EventFd",
+            Self::Epoll(_) => "Epoll",
+            Self::Timer(_) => "Timer",
+            Self::Signals(_) => "Signals",
+            Self::Pid(_) => "Pid",
+        })
     }
 }

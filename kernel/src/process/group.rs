@@ -6,23 +6,43 @@ use alloc::{
     sync::{Arc, Weak},
     vec::Vec,
 };
+use io::tty::Tty;
 use spin::Mutex;
 
 /// A session: process groups that may share a controlling terminal.
-#[derive(Debug)]
 pub struct Session {
     /// The number: that of the process that made it.
     pub pid: Pid,
+    leader: Weak<Process>,
+    tty: Mutex<Option<Arc<Tty>>>,
 }
 
 impl Session {
-    /// A session without a terminal.
+    /// A session without a terminal or a leader.
     pub fn new(pid: Pid) -> Arc<Self> {
-        Arc::new(Self { pid })
+        Arc::new(Self { pid, leader: Weak::new(), tty: Mutex::new(None) })
     }
 
-    /// Gives up the controlling terminal: the leader has ended.
-    pub fn hang_up(&self) {}
+    /// A session of `leader` without a terminal.
+    pub fn led_by(leader: &Arc<Process>) -> Arc<Self> {
+        Arc::new(Self { pid: leader.pid, leader: Arc::downgrade(leader), tty: Mutex::new(None) })
+    }
+
+    /// The process that made it, while it lives.
+    pub fn leader(&self) -> Option<Arc<Process>> {
+        self.leader.upgrade()
+    }
+
+    /// The controlling terminal.
+    pub fn tty(&self) -> Option<Arc<Tty>> {
+        self.tty.lock().clone()
+    }
+
+    /// Changes the controlling terminal; the terminal's side is up to the caller.
+    pub fn set_tty(&self, tty: Option<Arc<Tty>>) {
+        let old = core::mem::replace(&mut *self.tty.lock(), tty);
+        drop(old);
+    }
 }
 
 /// A process group.
@@ -73,5 +93,11 @@ impl Group {
     /// Whether a member is stopped.
     pub fn has_stopped_member(&self) -> bool {
         self.members().iter().any(|member| member.signals.lock().stop.stop_report.is_some())
+    }
+}
+
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Session({:?})", self.pid)
     }
 }

@@ -129,6 +129,11 @@ impl<T> UserPtr<T> {
         Self { address, value: PhantomData }
     }
 
+    /// The value at the address in a register that is an address only for some calls.
+    pub const fn from_raw(raw: usize) -> Self {
+        Self::new(VirtAddr::new(raw))
+    }
+
     /// The address.
     pub const fn address(self) -> VirtAddr {
         self.address

@@ -5,16 +5,25 @@
 
 mod args;
 mod clone;
+mod descriptor;
+mod directory;
+mod epoll;
 mod exit;
 mod group;
 mod identity;
+mod ioctl;
 mod kill;
 mod limits;
 mod madvise;
 mod mlock;
 mod mmap;
+mod open;
+mod path;
+mod poll;
+mod read;
 mod row;
 mod sigaction;
+mod stat;
 mod system;
 mod thread;
 mod time;
@@ -32,15 +41,24 @@ const NUMBERS: usize = 512;
 /// The rows, family by family.
 const FAMILIES: &[&[Row]] = &[
     clone::ROWS,
+    descriptor::ROWS,
+    directory::ROWS,
+    epoll::ROWS,
     exit::ROWS,
     group::ROWS,
     identity::ROWS,
+    ioctl::ROWS,
     kill::ROWS,
     limits::ROWS,
     madvise::ROWS,
     mlock::ROWS,
     mmap::ROWS,
+    open::ROWS,
+    path::ROWS,
+    poll::ROWS,
+    read::ROWS,
     sigaction::ROWS,
+    stat::ROWS,
     system::ROWS,
     thread::ROWS,
     time::ROWS,

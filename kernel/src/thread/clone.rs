@@ -205,7 +205,7 @@ fn make(thread: &Thread, request: &CloneRequest) -> Result<(Thread, Arc<Process>
         files: if flags.contains(CloneFlags::FILES) {
             Arc::clone(&thread.files)
         } else {
-            thread.files.duplicate()
+            thread.files.duplicate()?
         },
         fs: if flags.contains(CloneFlags::FS) {
             Arc::clone(&thread.fs)

@@ -7,6 +7,7 @@ mod access;
 mod clone;
 mod exec;
 mod exit;
+mod paths;
 mod user_loop;
 mod vfork;
 mod wait;

@@ -5,6 +5,7 @@
 
 use super::{Tcb, Thread, Work};
 use crate::{
+    file::FdTable,
     memory::{
         Layout, Limits, Memory,
         elf::{Arguments, Executable, Identity, LoadRequest},
@@ -72,8 +73,12 @@ pub async fn exec(thread: &mut Thread, program: &Program) -> Result<usize> {
         stack_shift,
     })?;
     end_other_threads(thread).await?;
+    // The thread's view holds one reference. More mean that another process shares the table
+    // (`CLONE_FILES`), or that somebody looks at it in /proc.
+    let shared = Arc::strong_count(&thread.files) > 2;
+    let files = if shared { Some(thread.files.duplicate()?) } else { None };
     // Nothing fails from here on.
-    change_over(thread, memory, loaded.entry, loaded.stack);
+    change_over(thread, memory, files, (loaded.entry, loaded.stack));
     let old = core::mem::replace(&mut thread.credentials, Arc::clone(&credentials));
     if *old != *credentials {
         thread.set_credentials(credentials);
@@ -158,7 +163,12 @@ fn is(a: &Arc<Tcb>, b: &Arc<Tcb>) -> bool {
 }
 
 /// Leaves the old program behind.
-fn change_over(thread: &mut Thread, memory: Arc<Memory>, entry: VirtAddr, stack: VirtAddr) {
+fn change_over(
+    thread: &mut Thread,
+    memory: Arc<Memory>,
+    files: Option<Arc<FdTable>>,
+    (entry, stack): (VirtAddr, VirtAddr),
+) {
     thread.leave_memory();
     thread.memory = memory;
     let regs = &mut thread.context.regs;
@@ -166,11 +176,12 @@ fn change_over(thread: &mut Thread, memory: Arc<Memory>, entry: VirtAddr, stack:
     // Interrupts on, and the bit that is always set.
     regs.rflags = 0x202;
     thread.context.fpu_reset();
-    if Arc::strong_count(&thread.files) > 1 {
-        // Another process shares it (`CLONE_FILES`), or somebody looks at it in /proc.
-        thread.files = thread.files.duplicate();
+    if let Some(files) = files {
+        thread.files = files;
     }
-    thread.files.close_on_exec();
+    for file in thread.files.close_on_exec() {
+        thread.release_locks(&file);
+    }
     thread.alt_stack = AltStack::NONE;
     thread.robust_list = None;
     let process = Arc::clone(thread.process());

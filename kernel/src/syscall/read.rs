@@ -1,0 +1,228 @@
+//! read(2), write(2), pread64(2), readv(2), preadv2(2) and their like; lseek(2), sendfile(2).
+
+use super::{Outcome, Row, UserPtr, row};
+use crate::{
+    file::{At, File, Segments, transfer},
+    thread::Thread,
+};
+use abi::{Errno, Fd, Result, file::Iovec};
+use alloc::sync::Arc;
+use framework::VirtAddr;
+use fs::Whence;
+
+pub(super) const ROWS: &[Row] = &[
+    row!(0 "read" (fd: Fd, buf: UserPtr<u8>, count: usize) => read, Full),
+    row!(1 "write" (fd: Fd, buf: UserPtr<u8>, count: usize) => write, Full),
+    row!(8 "lseek" (fd: Fd, offset: i64, whence: u32) => lseek, Full),
+    row!(17 "pread64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64) => pread64, Full),
+    row!(18 "pwrite64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64) => pwrite64, Full),
+    row!(19 "readv" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => readv, Full),
+    row!(20 "writev" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => writev, Full),
+    row!(295 "preadv" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => preadv, Full),
+    row!(296 "pwritev" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => pwritev, Full),
+    row!(327 "preadv2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
+        => preadv2, Partial, "RWF_* flags are EOPNOTSUPP"),
+    row!(328 "pwritev2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
+        => pwritev2, Partial, "RWF_* flags are EOPNOTSUPP"),
+];
+
+/// The most that one call transfers (`MAX_RW_COUNT`).
+const MAX_COUNT: usize = 0x7fff_f000;
+/// The most segments of one call (`IOV_MAX`).
+const IOV_MAX: usize = 1024;
+
+/// Reads up to `count` bytes from `fd` into `buf`; returns how many, 0 at end of file.
+///
+/// # Errors
+/// - `EBADF`: `fd` is not open for reading.
+/// - `EFAULT`: `buf` is not user memory.
+/// - `EAGAIN`: no data, and the file is non-blocking.
+/// - `EINTR`: a signal came before the first byte.
+/// - `EISDIR`: a directory.
+///
+/// Source: read(2)
+fn read(thread: &Thread, fd: Fd, buf: UserPtr<u8>, count: usize) -> Result<Outcome<'_>> {
+    let file = readable(thread, fd)?;
+    transfer::read(thread, file, At::Offset, one(buf, count)?)
+}
+
+/// Writes up to `count` bytes from `buf` to `fd`; returns how many.
+///
+/// # Errors
+/// - `EBADF`: `fd` is not open for writing.
+/// - `EFAULT`: `buf` is not user memory.
+/// - `EPIPE`: nobody will read it; `SIGPIPE` too.
+/// - those of the file system.
+///
+/// Source: write(2)
+fn write(thread: &Thread, fd: Fd, buf: UserPtr<u8>, count: usize) -> Result<Outcome<'_>> {
+    let file = writable(thread, fd)?;
+    transfer::write(thread, file, At::Offset, one(buf, count)?)
+}
+
+fn pread64(
+    thread: &Thread,
+    fd: Fd,
+    buf: UserPtr<u8>,
+    count: usize,
+    offset: i64,
+) -> Result<Outcome<'_>> {
+    let at = position(offset)?;
+    transfer::read(thread, readable(thread, fd)?, at, one(buf, count)?)
+}
+
+fn pwrite64(
+    thread: &Thread,
+    fd: Fd,
+    buf: UserPtr<u8>,
+    count: usize,
+    offset: i64,
+) -> Result<Outcome<'_>> {
+    let at = position(offset)?;
+    transfer::write(thread, writable(thread, fd)?, at, one(buf, count)?)
+}
+
+fn readv(thread: &Thread, fd: Fd, iov: UserPtr<Iovec>, count: usize) -> Result<Outcome<'_>> {
+    let file = readable(thread, fd)?;
+    transfer::read(thread, file, At::Offset, segments(thread, iov, count)?)
+}
+
+fn writev(thread: &Thread, fd: Fd, iov: UserPtr<Iovec>, count: usize) -> Result<Outcome<'_>> {
+    let file = writable(thread, fd)?;
+    transfer::write(thread, file, At::Offset, segments(thread, iov, count)?)
+}
+
+fn preadv(
+    thread: &Thread,
+    fd: Fd,
+    iov: UserPtr<Iovec>,
+    count: usize,
+    offset: i64,
+    _high: i64,
+) -> Result<Outcome<'_>> {
+    let at = position(offset)?;
+    transfer::read(thread, readable(thread, fd)?, at, segments(thread, iov, count)?)
+}
+
+fn pwritev(
+    thread: &Thread,
+    fd: Fd,
+    iov: UserPtr<Iovec>,
+    count: usize,
+    offset: i64,
+    _high: i64,
+) -> Result<Outcome<'_>> {
+    let at = position(offset)?;
+    transfer::write(thread, writable(thread, fd)?, at, segments(thread, iov, count)?)
+}
+
+fn readable(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
+    let file = thread.files.get(fd)?;
+    file.check_readable().map(|()| file)
+}
+
+fn writable(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
+    let file = thread.files.get(fd)?;
+    file.check_writable().map(|()| file)
+}
+
+fn preadv2(
+    thread: &Thread,
+    fd: Fd,
+    iov: UserPtr<Iovec>,
+    count: usize,
+    offset: i64,
+    _high: i64,
+    flags: u32,
+) -> Result<Outcome<'_>> {
+    let file = readable(thread, fd)?;
+    refuse_flags(flags)?;
+    if offset == -1 {
+        return readv(thread, fd, iov, count);
+    }
+    transfer::read(thread, file, position(offset)?, segments(thread, iov, count)?)
+}
+
+fn pwritev2(
+    thread: &Thread,
+    fd: Fd,
+    iov: UserPtr<Iovec>,
+    count: usize,
+    offset: i64,
+    _high: i64,
+    flags: u32,
+) -> Result<Outcome<'_>> {
+    let file = writable(thread, fd)?;
+    refuse_flags(flags)?;
+    if offset == -1 {
+        return writev(thread, fd, iov, count);
+    }
+    transfer::write(thread, file, position(offset)?, segments(thread, iov, count)?)
+}
+
+fn refuse_flags(flags: u32) -> Result<()> {
+    if flags == 0 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+}
+
+/// Moves the offset of `fd` and returns it.
+///
+/// # Errors
+/// - `EINVAL`: unknown `whence`, or the offset would be negative.
+/// - `ENXIO`: no data, or no hole, from there on.
+/// - `ESPIPE`: a pipe, a terminal, and the like.
+///
+/// Source: lseek(2)
+fn lseek(thread: &Thread, fd: Fd, offset: i64, whence: u32) -> Result<usize> {
+    let file = thread.files.get(fd)?;
+    let whence = match whence {
+        0 => Whence::Set,
+        1 => Whence::Current,
+        2 => Whence::End,
+        3 => Whence::Data,
+        4 => Whence::Hole,
+        _ => return Err(Errno::EINVAL),
+    };
+    let position = file.seek(offset, whence)?;
+    usize::try_from(position).map_err(|_| Errno::EOVERFLOW)
+}
+
+fn position(offset: i64) -> Result<At> {
+    u64::try_from(offset).map(At::Position).map_err(|_| Errno::EINVAL)
+}
+
+/// One segment, cut to what one call transfers.
+fn one(buf: UserPtr<u8>, count: usize) -> Result<Segments> {
+    if isize::try_from(count).is_err() || !buf.address().is_user_range(count) {
+        return Err(Errno::EFAULT);
+    }
+    Ok(Segments::from_buf([(buf.address(), count.min(MAX_COUNT))]))
+}
+
+/// The segments of a vector, empty ones left out, together cut to what one call transfers.
+///
+/// # Errors
+/// - `EINVAL`: more than 1024, or their lengths overflow.
+/// - `EFAULT`: not user memory.
+pub(super) fn segments(thread: &Thread, iov: UserPtr<Iovec>, count: usize) -> Result<Segments> {
+    if count > IOV_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let mut segments = Segments::new();
+    let mut room = MAX_COUNT;
+    for index in 0..count {
+        let vector: Iovec = thread.read(iov.nth(index)?)?;
+        if isize::try_from(vector.iov_len).is_err() {
+            return Err(Errno::EINVAL);
+        }
+        let base = VirtAddr::new(vector.iov_base);
+        if !base.is_user_range(vector.iov_len) {
+            return Err(Errno::EFAULT);
+        }
+        let len = vector.iov_len.min(room);
+        if len > 0 {
+            segments.push((base, len));
+            room -= len;
+        }
+    }
+    Ok(segments)
+}
