@@ -54,7 +54,10 @@ impl Object {
     /// - `ENOMEM`: longer than any memory.
     pub fn anonymous(len: u64) -> Result<Arc<Self>> {
         let size = len.checked_mul(PAGE_SIZE as u64).ok_or(Errno::ENOMEM)?;
-        Ok(Self::new(Pages::Anonymous(PageCache::with_size(Box::new(NoStore), size))))
+        let cache = PageCache::with_size(Box::new(NoStore), size);
+        let object = Self::new(Pages::Anonymous(cache));
+        object.be_told();
+        Ok(object)
     }
 
     /// Pages the kernel made.
@@ -78,10 +81,17 @@ impl Object {
             cache.add_writable_mapping()?;
         }
         let object = Self::new(Pages::File { path: path.clone(), inode: inode.clone(), writable });
-        let mapper: Arc<dyn Mapper> = object.clone();
-        cache.attach(&mapper);
+        object.be_told();
         *slot = Arc::downgrade(&object);
         Ok(object)
+    }
+
+    /// Has the cache tell of pages that are cut off.
+    fn be_told(self: &Arc<Self>) {
+        if let Some(cache) = self.cache() {
+            let mapper: Arc<dyn Mapper> = self.clone();
+            cache.attach(&mapper);
+        }
     }
 
     fn cache(&self) -> Option<&PageCache> {
@@ -94,7 +104,7 @@ impl Object {
 
     /// Has pages that are cut off the object removed from `memory` too.
     pub(super) fn attach(&self, memory: &Weak<Memory>) {
-        if matches!(self.pages, Pages::File { .. }) {
+        if !matches!(self.pages, Pages::Fixed { .. }) {
             let mut users = self.users.lock();
             if !users.iter().any(|user| user.ptr_eq(memory)) {
                 forget_dead(&mut users);
@@ -105,7 +115,7 @@ impl Object {
 
     /// Like [`attach`](Self::attach), for an address space that is new.
     pub(super) fn attach_new(&self, memory: &Weak<Memory>) {
-        if matches!(self.pages, Pages::File { .. }) {
+        if !matches!(self.pages, Pages::Fixed { .. }) {
             let mut users = self.users.lock();
             forget_dead(&mut users);
             users.push(memory.clone());

@@ -52,6 +52,8 @@ impl Memory {
             || keep && (!may_move || old_len != new_len)
             || request.at.page_offset() != 0
             || new_len == 0
+            || new_len > USER_END.get()
+            || request.at.checked_add(old_len).is_none()
         {
             return Err(Errno::EINVAL);
         }

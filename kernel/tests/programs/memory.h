@@ -19,6 +19,11 @@
 
 #define PAGE 4096UL
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
 static sigjmp_buf escape;
 static volatile sig_atomic_t fault_signal;
 static volatile int fault_code;

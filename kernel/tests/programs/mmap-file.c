@@ -58,10 +58,14 @@ static void truncation(void)
 
 static void errors(void)
 {
-    int fd = filled_file(PAGE);
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    const char *path = "/tmp/mmap-file";
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    char page[PAGE];
+    memset(page, 1, sizeof page);
+    if (write(fd, page, sizeof page) != sizeof page)
+        exit(1);
     int reader = open(path, O_RDONLY), writer = open(path, O_WRONLY);
+    unlink(path);
     int directory = open("/tmp", O_RDONLY | O_DIRECTORY), ends[2];
     if (pipe(ends) != 0)
         exit(1);

@@ -26,10 +26,6 @@ pub struct Identity {
     pub egid: u32,
     /// Whether the program gained rights (`AT_SECURE`).
     pub secure: bool,
-    /// Features of the CPU (`AT_HWCAP`: CPUID 1, EDX).
-    pub hardware: u64,
-    /// More features (`AT_HWCAP2`: bit 1 is FSGSBASE).
-    pub hardware2: u64,
     /// Bytes a signal's frame needs (`AT_MINSIGSTKSZ`).
     pub min_signal_stack: usize,
 }
@@ -105,7 +101,8 @@ impl Stack<'_> {
             vector.push((auxv::AT_SYSINFO_EHDR, vdso.get()));
         }
         vector.extend([
-            (auxv::AT_HWCAP, number(identity.hardware)),
+            // What the CPU says of itself (CPUID 1, EDX).
+            (auxv::AT_HWCAP, id(core::arch::x86_64::__cpuid(1).edx)),
             (auxv::AT_PAGESZ, PAGE_SIZE),
             (auxv::AT_CLKTCK, number(CLOCK_TICKS)),
             (auxv::AT_PHDR, self.headers),
@@ -120,7 +117,7 @@ impl Stack<'_> {
             (auxv::AT_EGID, id(identity.egid)),
             (auxv::AT_SECURE, usize::from(identity.secure)),
             (auxv::AT_RANDOM, random.get()),
-            (auxv::AT_HWCAP2, number(identity.hardware2)),
+            (auxv::AT_HWCAP2, 0),
             (auxv::AT_EXECFN, path.get()),
             (auxv::AT_PLATFORM, platform.get()),
             (auxv::AT_MINSIGSTKSZ, identity.min_signal_stack),
