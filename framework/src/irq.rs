@@ -28,6 +28,15 @@ impl IrqLine {
         Self { number, line }
     }
 
+    /// A line that has no device: what the second part is told fires it. For software devices and
+    /// tests, which are never taken down: its memory is not given back.
+    #[cfg(not(target_os = "none"))]
+    pub fn software(number: u32) -> (Self, SoftwareLine) {
+        let line: &'static Line = alloc::boxed::Box::leak(alloc::boxed::Box::new(Line::new()));
+        machine::irq::add(number, line);
+        (Self::new(number, line), SoftwareLine(line))
+    }
+
     /// The line's number (a GSI on bare metal), for messages and `/proc/interrupts`.
     pub fn number(&self) -> u32 {
         self.number
@@ -41,6 +50,19 @@ impl IrqLine {
     /// Dropping it loses nothing: an interrupt that came stays pending.
     pub async fn wait(&self) {
         poll_fn(|context| self.line.poll(context)).await;
+    }
+}
+
+/// The end of an [`IrqLine`] where a device would be.
+#[cfg(not(target_os = "none"))]
+#[derive(Clone, Copy, Debug)]
+pub struct SoftwareLine(&'static Line);
+
+#[cfg(not(target_os = "none"))]
+impl SoftwareLine {
+    /// Interrupts.
+    pub fn fire(self) {
+        self.0.fire();
     }
 }
 
@@ -75,9 +97,12 @@ impl Counter {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// The counts of the CPUs that run.
+    /// The counts of the CPUs that run, the one that asks included.
     pub(crate) fn read(&self) -> Vec<u64> {
-        self.0[..cpu::count()].iter().map(|counter| counter.load(Ordering::Relaxed)).collect()
+        self.0[..cpu::count().max(cpu::current().index() + 1)]
+            .iter()
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .collect()
     }
 }
 
@@ -199,7 +224,16 @@ mod tests {
     }
 
     fn irq_line() -> IrqLine {
-        IrqLine::new(4, std::boxed::Box::leak(std::boxed::Box::new(Line::new())))
+        IrqLine::software(4).0
+    }
+
+    #[test]
+    fn software_lines_are_counted() {
+        let (_irq, device) = IrqLine::software(77);
+        device.fire();
+        let counts = counts();
+        let count = counts.iter().find(|count| count.name == "77").unwrap();
+        assert_eq!(count.per_cpu.iter().sum::<u64>(), 1);
     }
 
     #[test]

@@ -41,13 +41,12 @@ pub(crate) struct Line {
 }
 
 impl Madt {
+    pub(super) fn new(local_apic: u64) -> Self {
+        Self { local_apic, cpus: ArrayVec::new(), io_apics: ArrayVec::new(), overrides: [None; 16] }
+    }
+
     pub(super) fn parse(table: &[u8]) -> Option<Self> {
-        let mut madt = Self {
-            local_apic: field(table, 36, 4),
-            cpus: ArrayVec::new(),
-            io_apics: ArrayVec::new(),
-            overrides: [None; 16],
-        };
+        let mut madt = Self::new(field(table, 36, 4));
         let mut rest = table.get(44..)?;
         while let [kind, len, ..] = *rest {
             let len = usize::from(len);
@@ -68,7 +67,7 @@ impl Madt {
 
     fn add(&mut self, kind: u8, entry: &[u8]) {
         match (kind, entry.len()) {
-            (0, 8..) => self.add_cpu(u32::from(entry[3]), &entry[4..8]),
+            (0, 8..) => self.add_cpu(u32::from(entry[3]), entry[4] & 1 != 0),
             (1, 12..) => {
                 let io_apic = IoApic { at: u32_at(entry, 4), first: u32_at(entry, 8) };
                 // More of them than there is room for are left alone.
@@ -76,24 +75,29 @@ impl Madt {
             }
             (2, 10..) => self.add_override(entry),
             (5, 12..) => self.local_apic = le(&entry[4..12]),
-            (9, 16..) => self.add_cpu(u32_at(entry, 4), &entry[8..12]),
+            (9, 16..) => self.add_cpu(u32_at(entry, 4), entry[8] & 1 != 0),
             _ => {}
         }
     }
 
-    fn add_cpu(&mut self, id: u32, flags: &[u8]) {
-        let enabled = flags[0] & 1 != 0;
+    pub(super) fn add_cpu(&mut self, id: u32, enabled: bool) {
         if enabled && !self.cpus.contains(&id) {
+            // More of them than there is room for are left alone.
             let _ = self.cpus.try_push(id);
+        }
+    }
+
+    /// Notes where an ISA interrupt leads.
+    pub(super) fn set_isa(&mut self, irq: u8, line: Line) {
+        if let Some(slot) = self.overrides.get_mut(usize::from(irq)) {
+            *slot = Some(line);
         }
     }
 
     fn add_override(&mut self, entry: &[u8]) {
         let flags = entry[8];
         let line = Line { gsi: u32_at(entry, 4), low: flags & 3 == 3, level: flags >> 2 & 3 == 3 };
-        if let Some(slot) = self.overrides.get_mut(usize::from(entry[3])) {
-            *slot = Some(line);
-        }
+        self.set_isa(entry[3], line);
     }
 }
 

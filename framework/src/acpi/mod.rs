@@ -11,6 +11,7 @@
 
 mod fixed;
 mod madt;
+mod multiprocessor;
 
 pub(crate) use fixed::{Fixed, PmTimer, Register};
 pub(crate) use madt::{IoApic, Line, Madt};
@@ -50,7 +51,16 @@ const HEADER: usize = 36;
 const LONGEST: usize = 1 << 20;
 
 /// Reads the tables that the RSDP at `rsdp` leads to; with 0, looks for it where a BIOS puts it.
+/// Without ACPI's table of CPUs, one older than ACPI is looked for.
 pub(crate) fn read(memory: &impl Memory, rsdp: u64) -> Platform {
+    let mut platform = read_acpi(memory, rsdp);
+    if platform.madt.is_none() {
+        platform.madt = multiprocessor::read(memory);
+    }
+    platform
+}
+
+fn read_acpi(memory: &impl Memory, rsdp: u64) -> Platform {
     let mut platform = Platform::default();
     let rsdp = if rsdp == 0 { find_rsdp(memory) } else { Some(rsdp) };
     let Some((root, width)) = rsdp.and_then(|at| root(memory, at)) else {

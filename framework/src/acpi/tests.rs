@@ -176,7 +176,58 @@ fn more_cpus_than_there_is_room_for_are_left_alone() {
     assert_eq!(madt.cpus.len(), crate::cpu::MAX_CPUS);
 }
 
+/// An MP table at 0x800 behind a pointer in the BIOS.
+fn mp_image() -> Image {
+    let mut table = vec![0; 44];
+    table[..4].copy_from_slice(b"PCMP");
+    put(&mut table, 36, 0xfee0_0000, 4);
+    for (id, flags) in [(0, 3), (1, 1), (2, 0)] {
+        table.extend([0, id, 0x14, flags]);
+        table.extend([0; 16]);
+    }
+    table.extend(b"\x01\x00PCI   \x01\x01ISA   ");
+    table.extend([2, 2, 0x11, 1, 0, 0, 0xc0, 0xfe]);
+    table.extend([3, 0, 0, 0, 1, 0, 2, 2]); // IRQ 0 to pin 2
+    table.extend([3, 0, 0xf, 0, 1, 9, 2, 9]); // IRQ 9: low, level
+    table.extend([3, 0, 0, 0, 0, 4, 2, 16]); // of PCI
+    table.extend([4, 3, 0, 0, 1, 0, 0xff, 0]);
+    let len = table.len() as u64;
+    put(&mut table, 4, len, 2);
+    fix_sum(&mut table, 7);
+    let mut bytes = vec![0; 0x10_0000];
+    bytes[0x800..0x800 + table.len()].copy_from_slice(&table);
+    let pointer = &mut bytes[0xf_5a50..0xf_5a60];
+    pointer[..10].copy_from_slice(b"_MP_\0\x08\0\0\x01\x04");
+    fix_sum(pointer, 10);
+    Image(bytes)
+}
+
+#[test]
+fn a_machine_without_acpi_is_understood() {
+    let madt = read(&mp_image(), 0).madt.unwrap();
+    assert_eq!((madt.local_apic, madt.cpus.as_slice()), (0xfee0_0000, &[0, 1][..]));
+    assert_eq!(madt.io_apics.as_slice(), [IoApic { at: 0xfec0_0000, first: 0 }]);
+    assert_eq!(madt.isa(0), Line { gsi: 2, low: false, level: false });
+    assert_eq!(madt.isa(4), Line { gsi: 4, low: false, level: false });
+    assert_eq!(madt.isa(9), Line { gsi: 9, low: true, level: true });
+}
+
 proptest! {
+    #[test]
+    fn a_damaged_mp_table_is_survived(
+        damage in vec((6..180usize, any::<u8>()), 1..20), len in 0..300u64,
+    ) {
+        let mut image = mp_image();
+        for (place, value) in damage {
+            image.0[0x800 + place] = value;
+        }
+        let table = &mut image.0[0x800..];
+        put(table, 4, len, 2);
+        let len = usize::try_from(len).unwrap().max(8);
+        fix_sum(&mut table[..len], 7);
+        read(&image, 0);
+    }
+
     #[test]
     fn garbage_is_survived(bytes in vec(any::<u8>(), 0..4096), at in any::<u16>()) {
         let mut bytes = bytes;

@@ -69,11 +69,6 @@ pub(super) fn find(at: Option<u64>) {
     REGISTERS.store(Mmio::map(at).address(), Ordering::Relaxed);
 }
 
-/// Whether `find` was called.
-pub(super) fn is_found() -> bool {
-    IS_X2APIC.load(Ordering::Relaxed) || REGISTERS.load(Ordering::Relaxed) != 0
-}
-
 /// Turns this CPU's APIC on: all of its own sources masked but the spurious vector and the NMI pin.
 pub(super) fn enable(spurious: u8) {
     let base = read_msr(APIC_BASE) | ENABLED;

@@ -1,6 +1,6 @@
 //! Who called whom, by the chain of frame pointers.
 
-use super::boot::STACK_SIZE;
+use super::{boot::STACK_SIZE, paging};
 use crate::symbols::Symbols;
 use core::{
     fmt::{self, Write},
@@ -16,8 +16,11 @@ unsafe extern "C" {
     safe static kernel_rodata: u8;
 }
 
-/// The longest backtrace, in functions.
-const LONGEST: usize = 64;
+/// The longest backtrace, in lines.
+const MOST_LINES: usize = 64;
+
+/// The most changes of the stack that are followed.
+const MOST_STACKS: usize = 2;
 
 /// An address with the function it lies in.
 pub(super) struct Place(pub(super) usize);
@@ -34,31 +37,48 @@ impl fmt::Display for Place {
 
 /// Prints the callers of the function whose frame pointer is `frame`.
 ///
-/// The chain ends at a frame pointer of 0 (the first function of a stack) or at one that cannot be
-/// right: each must lie above the one before, on the same stack.
+/// The chain ends at a frame pointer of 0, of the first function of a stack. A broken one ends it
+/// too: only what is mapped is read, and each frame lies above the one before, but that a trap may
+/// have come from another stack.
 pub(super) fn print(to: &mut dyn Write, frame: usize) -> fmt::Result {
     writeln!(to, "backtrace:")?;
-    let end = frame.saturating_add(STACK_SIZE);
     let mut frame = frame;
-    for _ in 0..LONGEST {
-        if frame == 0 || frame % align_of::<usize>() != 0 {
-            break;
+    let (mut stacks, mut lines, mut last, mut repeated) = (0, 0, 0, 0usize);
+    while lines < MOST_LINES {
+        let found = read(frame).filter(|[_, caller]| is_code(*caller));
+        let caller = found.map_or(0, |[_, caller]| caller);
+        if caller == last && caller != 0 {
+            repeated += 1;
+        } else {
+            if repeated > 0 {
+                writeln!(to, "  (and {repeated} times more)")?;
+            }
+            (last, repeated, lines) = (caller, 0, lines + 1);
         }
-        let saved = frame as *const [usize; 2];
-        // SAFETY: the frame pointer is our own or, by the check below, one further up the stack;
-        // kernel code keeps it intact, and what lies above the stack is mapped.
-        let [next, caller] = unsafe { saved.read() };
-        if !is_code(caller) {
-            break;
+        let Some([next, _]) = found else { break };
+        if repeated == 0 {
+            // A call can be a function's last instruction: the place is the one before the return.
+            writeln!(to, "  {}", Place(caller - 1))?;
         }
-        // A call can be a function's last instruction, so the place is the one before the return.
-        writeln!(to, "  {}", Place(caller - 1))?;
-        if next <= frame || next >= end {
+        if !(frame + 1..frame + STACK_SIZE).contains(&next) {
+            stacks += 1;
+        }
+        if stacks > MOST_STACKS {
             break;
         }
         frame = next;
     }
     Ok(())
+}
+
+/// Reads a frame: the frame pointer of the caller, and where it goes on.
+fn read(frame: usize) -> Option<[usize; 2]> {
+    let last = frame.checked_add(size_of::<[usize; 2]>() - 1)?;
+    let readable = frame.is_multiple_of(align_of::<usize>())
+        && paging::is_mapped(frame)
+        && paging::is_mapped(last);
+    // SAFETY: the words are aligned, mapped, and memory: device registers are not on any stack.
+    readable.then(|| unsafe { (frame as *const [usize; 2]).read() })
 }
 
 fn is_code(address: usize) -> bool {

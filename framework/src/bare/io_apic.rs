@@ -43,12 +43,6 @@ pub(super) fn init(found: &[IoApic]) {
     }
 }
 
-/// How many lines there are: one more than the highest number.
-pub(super) fn lines() -> u32 {
-    let controllers = CONTROLLERS.lock();
-    controllers.iter().map(|controller| controller.first + controller.count).max().unwrap_or(0)
-}
-
 /// Leads a line to `vector` of the CPU with this APIC id, and opens it; whether there is such a
 /// line.
 pub(super) fn route(line: Line, vector: u8, apic: u32) -> bool {

@@ -231,6 +231,22 @@ pub(crate) fn mapped() -> u64 {
     MAPPED.load(Ordering::Relaxed)
 }
 
+/// Whether an address of the kernel's half is mapped, for code that trusts nothing.
+pub(super) fn is_mapped(at: usize) -> bool {
+    let mut table = root();
+    for level in [4, 3, 2, 1] {
+        let entry = entry(table, index(at, level)).load(Ordering::Relaxed);
+        if entry & PRESENT == 0 {
+            return false;
+        }
+        if level == 1 || entry & HUGE != 0 {
+            break;
+        }
+        table = entry & ADDRESS;
+    }
+    at >= PHYSICAL_MAP
+}
+
 /// A new kernel stack below an unmapped page; its top.
 pub(crate) fn allocate_stack(len: usize) -> Option<usize> {
     let count = len / PAGE_SIZE;

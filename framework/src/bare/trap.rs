@@ -1,6 +1,7 @@
 //! Traps: the entry code, exceptions of the kernel, and interrupts.
 
 use super::{
+    backtrace::Place,
     descriptors::{USER_CODE, USER_DATA},
     interrupt,
     local::{self, local},
@@ -99,7 +100,8 @@ impl fmt::Display for Frame {
         writeln!(f, "rbp {:016x} r8  {:016x} r9  {:016x}", self.rbp, self.r8, self.r9)?;
         writeln!(f, "r10 {:016x} r11 {:016x} r12 {:016x}", self.r10, self.r11, self.r12)?;
         writeln!(f, "r13 {:016x} r14 {:016x} r15 {:016x}", self.r13, self.r14, self.r15)?;
-        write!(f, "cs {:x} ss {:x}", self.cs, self.ss)
+        writeln!(f, "cs {:x} ss {:x}", self.cs, self.ss)?;
+        write!(f, "at {}", Place(self.rip))
     }
 }
 
@@ -111,6 +113,7 @@ extern "C" fn kernel_interrupt(vector: u8) {
 }
 
 const NMI: usize = 2;
+const DOUBLE_FAULT: usize = 8;
 const PAGE_FAULT: usize = 14;
 
 /// An exception in kernel mode: a fault of a user copy, or the end.
@@ -125,6 +128,7 @@ extern "C" fn kernel_exception(frame: &mut Frame) {
                 frame.error
             ),
         },
+        DOUBLE_FAULT => panic!("double fault, as a full kernel stack causes it\n{frame}"),
         vector => panic!("exception {vector} in kernel mode, error {:#x}\n{frame}", frame.error),
     }
 }
