@@ -25,6 +25,8 @@ pub(crate) mod ring;
 mod session;
 mod terminal;
 mod termios;
+#[cfg(test)]
+mod tests;
 
 pub use flags::{ControlFlags, InputFlags, LocalFlags, OutputFlags};
 pub use line::LineError;
