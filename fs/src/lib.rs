@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod anonymous;
+pub mod cpio;
 pub mod locks;
 pub mod notify;
 mod pages;

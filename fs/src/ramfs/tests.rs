@@ -113,6 +113,8 @@ fn open_makes_and_refuses() {
     assert_eq!(open("/d", RW), Err(Errno::EISDIR));
     assert_eq!(open("/d", CREATE), Err(Errno::EISDIR));
     assert_eq!(open("/d/", CREATE), Err(Errno::EISDIR));
+    assert_eq!(open("/d/.", CREATE | OpenFlags::EXCLUSIVE), Err(Errno::EEXIST));
+    assert_eq!(open("/d/", CREATE | OpenFlags::EXCLUSIVE), Err(Errno::EISDIR));
     assert_eq!(open("/new/", CREATE), Err(Errno::EISDIR));
     assert_eq!(open("/none", RW), Err(Errno::ENOENT));
     assert_eq!(open("/f", OpenFlags::DIRECTORY), Err(Errno::ENOTDIR));
@@ -183,7 +185,7 @@ fn truncation_leaves_zeros() {
     assert_eq!(file.truncate(6000, &limited), Err(Errno::EFBIG));
     assert_eq!(
         world.open("/f", OpenFlags::empty()).unwrap().truncate(0, &caller),
-        Err(Errno::EINVAL)
+        Err(Errno::EBADF)
     );
 }
 

@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn device_numbers_are_packed_as_by_makedev() {
         assert_eq!(DeviceNumber::new(8, 1).to_raw(), 0x801);
-        assert_eq!(DeviceNumber::new(0x12345, 0x6789a).to_raw(), 0x0001_2000_0678_459a);
+        assert_eq!(DeviceNumber::new(0x12345, 0x6789a).to_raw(), 0x0001_2000_6783_459a);
         let number = DeviceNumber::new(0xabc, 0x54321);
         assert_eq!(Ok(number), u32::try_from(number.to_raw()).map(DeviceNumber::from_raw));
     }

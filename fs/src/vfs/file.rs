@@ -4,7 +4,7 @@ use crate::{
     Caller, Capabilities, Emit, Entry, Errno, Grow, Inode, Kind, OpenFlags, OpenNode, PageCache,
     Path, Result, Role, Sink, Source, Statfs,
     notify::{self, Event},
-    pages::Start,
+    pages::{SIZE_MAX, Start},
 };
 use abi::Events;
 use alloc::{boxed::Box, sync::Arc};
@@ -51,8 +51,6 @@ pub enum Allocate {
     Reserve(Grow),
     /// Make it a hole.
     PunchHole,
-    /// Make it zeros; the file may become longer.
-    Zero(Grow),
 }
 
 impl OpenFile {
@@ -238,6 +236,10 @@ impl OpenFile {
             if from.remaining() == 0 {
                 return Ok(offset);
             }
+            let end = offset.saturating_add(from.remaining() as u64);
+            if !append && end > SIZE_MAX {
+                return Err(Errno::EINVAL);
+            }
             let before = from.done();
             let result = pages.write_from(start, from, caller);
             if from.done() != before {
@@ -284,9 +286,12 @@ impl OpenFile {
         let size = self.inode.size();
         let add = |base: u64| {
             let sum = i64::try_from(base).ok().and_then(|base| base.checked_add(by));
-            let sum = sum.ok_or(Errno::EOVERFLOW)?;
+            let sum = sum.ok_or(Errno::EINVAL)?;
             u64::try_from(sum).map_err(|_| Errno::EINVAL)
         };
+        if self.inode.is_directory() && !matches!(whence, Whence::Set | Whence::Current) {
+            return Err(Errno::EINVAL);
+        }
         *offset = match whence {
             Whence::Set => add(0)?,
             Whence::Current => add(*offset)?,
@@ -351,7 +356,8 @@ impl OpenFile {
     /// Makes the file `size` bytes long.
     ///
     /// # Errors
-    /// - `EINVAL`: not a regular file open for writing.
+    /// - `EBADF`: not open for writing.
+    /// - `EINVAL`: not a regular file.
     /// - `EFBIG`: beyond a limit of the file or the caller.
     /// - `EPERM`: sealed.
     ///
@@ -360,7 +366,10 @@ impl OpenFile {
         if self.flags().contains(OpenFlags::PATH) {
             return Err(Errno::EBADF);
         }
-        self.writable().map_err(|_| Errno::EINVAL)?;
+        if self.inode.is_directory() {
+            return Err(Errno::EINVAL);
+        }
+        self.writable()?;
         self.inode.truncate(size, caller)?;
         notify::report(&self.path, Event::Modify);
         Ok(())
@@ -402,7 +411,7 @@ impl OpenFile {
         }
         let end = offset.checked_add(length).ok_or(Errno::EFBIG)?;
         let grow = match what {
-            Allocate::Reserve(grow) | Allocate::Zero(grow) => grow,
+            Allocate::Reserve(grow) => grow,
             Allocate::PunchHole => Grow::No,
         };
         if grow == Grow::Yes && end > caller.size_limit {
@@ -411,10 +420,6 @@ impl OpenFile {
         match what {
             Allocate::Reserve(grow) => pages.allocate(offset..end, grow, caller)?,
             Allocate::PunchHole => pages.punch(offset..end, caller)?,
-            Allocate::Zero(grow) => {
-                pages.punch(offset..end, caller)?;
-                pages.allocate(offset..end, grow, caller)?;
-            }
         }
         self.inode.drop_privileges(caller);
         self.inode.touch_modified(caller);

@@ -77,7 +77,10 @@ impl Walk<'_> {
         loop {
             match steps.to_last()? {
                 Last::Jumped => break,
-                Last::Here | Last::Root | Last::Above if create => return Err(Errno::EISDIR),
+                Last::Here | Last::Root | Last::Above if create => {
+                    let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+                    return Err(if exclusive { Errno::EEXIST } else { Errno::EISDIR });
+                }
                 Last::Here | Last::Root => break,
                 Last::Above => {
                     steps.up()?;
@@ -230,7 +233,11 @@ impl Walk<'_> {
         }
         match inode.kind() {
             Kind::Symlink => return Err(Errno::ELOOP),
-            Kind::Directory if access.contains(Access::WRITE) => return Err(Errno::EISDIR),
+            Kind::Directory
+                if access.contains(Access::WRITE) || flags.contains(OpenFlags::CREATE) =>
+            {
+                return Err(Errno::EISDIR);
+            }
             Kind::Character | Kind::Block
                 if path.mount().flags().contains(MountFlags::NO_DEVICES) =>
             {
