@@ -1,6 +1,9 @@
 //! User mode: run a context until it traps; the trap is the return value.
 
-use crate::{OutOfMemory, VirtAddr, VmSpace};
+use crate::{
+    OutOfMemory, VirtAddr, VmSpace,
+    machine::{fpu::Fpu, user},
+};
 
 /// The general registers of a program, named as in the SDM.
 #[repr(C)]
@@ -70,6 +73,7 @@ pub struct Exception {
 pub struct UserContext {
     /// The general registers, valid whenever user mode is not running.
     pub regs: Regs,
+    fpu: Fpu,
 }
 
 /// The bytes are no state this CPU would load.
@@ -78,40 +82,71 @@ pub struct BadFpuState;
 
 impl UserContext {
     /// A context with all registers zero but these, and the FPU's initial state.
-    pub fn new(_entry: VirtAddr, _stack: VirtAddr) -> Self {
-        unimplemented!()
+    pub fn new(entry: VirtAddr, stack: VirtAddr) -> Self {
+        let regs = Regs { rip: entry.get(), rsp: stack.get(), ..Regs::default() };
+        Self { regs, fpu: Fpu::new() }
     }
 
     /// A copy with the FPU state, as fork and clone need.
     pub fn duplicate(&self) -> Result<Self, OutOfMemory> {
-        unimplemented!()
+        Ok(Self { regs: self.regs, fpu: self.fpu.duplicate()? })
     }
 
     /// Enters user mode in `space` and returns at the next trap.
     ///
     /// Activates `space` on this CPU only if another one is active. Sanitizes `rflags` and a
     /// non-canonical `rip`, which then traps as a fault of the program.
-    pub fn run(&mut self, _space: &VmSpace) -> Trap {
-        unimplemented!()
+    #[inline]
+    pub fn run(&mut self, space: &VmSpace) -> Trap {
+        user::run(&mut self.regs, &mut self.fpu, space)
     }
 
     /// Bytes of FPU state in the standard XSAVE format (SDM 1, 13.4).
     pub fn fpu_size() -> usize {
-        unimplemented!()
+        Fpu::size()
     }
 
     /// Copies the FPU state out; `to` is [`fpu_size`](Self::fpu_size) bytes long.
-    pub fn fpu_read(&mut self, _to: &mut [u8]) {
-        unimplemented!()
+    pub fn fpu_read(&mut self, to: &mut [u8]) {
+        self.fpu.read(to);
     }
 
     /// Replaces the FPU state; unknown feature bits and reserved MXCSR bits are refused.
-    pub fn fpu_write(&mut self, _from: &[u8]) -> Result<(), BadFpuState> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`BadFpuState`]: the bytes are refused, or there is no memory for them.
+    pub fn fpu_write(&mut self, from: &[u8]) -> Result<(), BadFpuState> {
+        self.fpu.write(from)
     }
 
     /// Sets the FPU to its initial state.
     pub fn fpu_reset(&mut self) {
-        unimplemented!()
+        self.fpu.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fpu_state_is_checked_and_copied() {
+        let mut context = UserContext::new(VirtAddr::new(1), VirtAddr::new(2));
+        let mut state = vec![1; UserContext::fpu_size()];
+        context.fpu_read(&mut state);
+        assert_eq!((state[0], state[1], state[24], state[25]), (0x7f, 3, 0x80, 0x1f));
+        state[40] = 9;
+        state[512] = 3;
+        context.fpu_write(&state).unwrap();
+        let mut copy = context.duplicate().unwrap();
+        let mut read = vec![1; state.len()];
+        copy.fpu_read(&mut read);
+        assert_eq!(read, state);
+        state[520] = 1;
+        assert_eq!(context.fpu_write(&state), Err(BadFpuState));
+        assert_eq!(context.fpu_write(&state[1..]), Err(BadFpuState));
+        context.fpu_reset();
+        context.fpu_read(&mut read);
+        assert_eq!(read[40], 0);
     }
 }

@@ -3,16 +3,19 @@
 //! ```text
 //!   0x20..0x30  nothing: where the old interrupt controller's spurious ones go
 //!   0x30..0xd0  lines and messages of devices (irq.rs)
+//!   0xeb        FPU state wanted
 //!   0xec        page table flush     0xed  kick     0xee  timer     0xff  spurious
 //! ```
 
-use super::{apic, clock, cpu, irq, space};
+use super::{apic, clock, cpu, fpu, irq, space};
 use crate::irq::Counter;
 
 /// The first vector of a device.
 pub(super) const FIRST_LINE: u8 = 0x30;
 /// One past the last vector of a device.
 pub(super) const END_OF_LINES: u8 = 0xd0;
+/// Another CPU wants the FPU state in this one's registers.
+pub(super) const FPU: u8 = 0xeb;
 /// Another CPU wants pages forgotten.
 pub(super) const FLUSH: u8 = 0xec;
 /// Another CPU wants this one to look around.
@@ -42,6 +45,10 @@ pub(super) fn interrupt(vector: u8) -> bool {
             KICKS.count();
             cpu::kicked();
             false
+        }
+        FPU => {
+            fpu::answer();
+            true
         }
         FLUSH => {
             FLUSHES.count();

@@ -3,7 +3,7 @@
 //! Only the CPU it belongs to touches its `Local`, and kernel code is never preempted on its CPU,
 //! so plain cells do; what interrupt handlers also touch is atomic.
 
-use super::{boot::STACK_SIZE, registers};
+use super::{boot::STACK_SIZE, fpu, registers};
 use crate::cpu::{CpuId, MAX_CPUS};
 use core::{
     arch::asm,
@@ -36,6 +36,13 @@ pub(super) struct Local {
     pub(super) root: Cell<u64>,
     /// The set of CPUs of that space, which this one is in.
     pub(super) space: Cell<*const AtomicU32>,
+    /// The program whose FPU state is in the registers, or null.
+    pub(super) fpu: Cell<*mut fpu::State>,
+    /// FPU instructions do not trap.
+    pub(super) fpu_enabled: Cell<bool>,
+    /// The program's segment bases that are loaded.
+    pub(super) fs_base: Cell<usize>,
+    pub(super) gs_base: Cell<usize>,
 }
 
 // SAFETY: by the rule of this module, each `Local` is used by one CPU alone.
@@ -61,6 +68,10 @@ impl Local {
             attention: AtomicBool::new(false),
             root: Cell::new(0),
             space: Cell::new(ptr::null()),
+            fpu: Cell::new(ptr::null_mut()),
+            fpu_enabled: Cell::new(false),
+            fs_base: Cell::new(0),
+            gs_base: Cell::new(0),
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod copy;
 pub(crate) mod cpu;
 mod descriptors;
 pub(crate) mod features;
+pub(crate) mod fpu;
 mod heap;
 mod interrupt;
 mod io_apic;
@@ -28,6 +29,7 @@ mod rtc;
 mod smp;
 pub(crate) mod space;
 mod trap;
+pub(crate) mod user;
 
 use crate::cpu::CpuId;
 
@@ -39,4 +41,5 @@ fn init_cpu(id: CpuId, fault_stacks: [usize; 3]) {
     local::install(id);
     descriptors::load(fault_stacks);
     features::enable();
+    fpu::init_cpu();
 }
