@@ -44,8 +44,15 @@ pub struct System {
     pub devices: Devices,
     /// Where pipes have their inodes.
     pub pipes: AnonymousFs,
+    /// Where memfds have their inodes.
+    pub memory_files: fs::ramfs::Memory,
     /// Where eventfd and its like have their inodes.
     pub anonymous: AnonymousFs,
+}
+
+fn memory_files() -> fs::ramfs::Memory {
+    let kernel = fs::Caller::new(fs::Credentials::ROOT, crate::time::realtime_coarse);
+    fs::ramfs::Memory::new(&kernel).expect("an empty file system without options")
 }
 
 impl System {
@@ -62,6 +69,7 @@ impl System {
             futexes: FutexTable::new(),
             devices: Devices::default(),
             pipes: AnonymousFs::pipes(),
+            memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),
         }))
     }

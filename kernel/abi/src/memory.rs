@@ -59,6 +59,19 @@ bitflags::bitflags! {
         const ABOVE4G = raw::MAP_ABOVE4G;
     }
 
+    /// What memfd_create makes (`MFD_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct MemfdFlags: u32 {
+        /// Close on execve.
+        const CLOEXEC = raw::MFD_CLOEXEC;
+        /// Seals may be added.
+        const ALLOW_SEALING = raw::MFD_ALLOW_SEALING;
+        /// Not executable, and sealed so.
+        const NOEXEC_SEAL = raw::MFD_NOEXEC_SEAL;
+        /// Executable.
+        const EXEC = raw::MFD_EXEC;
+    }
+
     /// How mremap moves (`MREMAP_*`).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct RemapFlags: u32 {

@@ -1,18 +1,23 @@
-//! mmap(2), munmap(2), mprotect(2), mremap(2), brk(2).
+//! mmap(2), munmap(2), mprotect(2), mremap(2), brk(2), memfd_create(2).
 
-use super::{Outcome, Row, row};
+use super::{Outcome, Row, UserPtr, row};
 use crate::{
     cred::Capabilities,
-    memory::{Backing, MapRequest, Memory, Purpose, RemapRequest},
+    file::{File, Object as FileObject},
+    memory::{Backing, MapRequest, Memory, Object, Purpose, RemapRequest, VmaFlags},
     thread::Thread,
 };
 use abi::{
     Errno, Fd, Result,
-    memory::{MAP_PRIVATE, MAP_SHARED, MapFlags, Prot, RemapFlags},
+    memory::{
+        MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MapFlags, MemfdFlags, Prot, RemapFlags,
+    },
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::ops::Range;
-use framework::{PAGE_SIZE, VirtAddr};
+use framework::{PAGE_SIZE, Protection, VirtAddr};
+use fs::{MountFlags, OpenFlags, ramfs::AllowSealing};
+use io::mem::MemDevice;
 
 pub(super) const ROWS: &[Row] = &[
     row!(9 "mmap" (addr: VirtAddr, length: usize, prot: u32, flags: u32, fd: Fd, offset: usize)
@@ -22,6 +27,8 @@ pub(super) const ROWS: &[Row] = &[
     row!(12 "brk" (addr: VirtAddr) => brk, Full),
     row!(25 "mremap" (old_address: VirtAddr, old_size: usize, new_size: usize, flags: u32,
         new_address: VirtAddr) => mremap, Full),
+    row!(319 "memfd_create" (name: UserPtr<u8>, flags: u32)
+        => memfd_create, Partial, "MFD_HUGETLB"),
 ];
 
 /// Batches of pages populated before the call becomes one that waits.
@@ -59,7 +66,7 @@ fn mmap(
         }
         None
     } else {
-        Some(file_backing(thread, fd, offset)?)
+        file_backing(&*thread.files.get(fd)?, prot, flags, offset)?
     };
     let may_lock_all = thread.credentials.has(Capabilities::IPC_LOCK);
     let mapped = thread.memory.map(&MapRequest { at, len, prot, flags, backing, may_lock_all })?;
@@ -70,9 +77,90 @@ fn mmap(
     Ok(Outcome::Done(start))
 }
 
-/// What lies behind a mapping of a file.
-fn file_backing(_thread: &Thread, _fd: Fd, _offset: usize) -> Result<Backing> {
-    Err(Errno::EBADF)
+/// What lies behind a mapping of a file; `None` is anonymous memory, which `/dev/zero` gives.
+fn file_backing(
+    file: &File,
+    prot: Prot,
+    flags: MapFlags,
+    offset: usize,
+) -> Result<Option<Backing>> {
+    let mode = file.flags();
+    if mode.contains(OpenFlags::PATH) {
+        return Err(Errno::EBADF);
+    }
+    let shared = match flags.kind() {
+        MAP_SHARED => true,
+        MAP_SHARED_VALIDATE if flags.bits() & !KNOWN.bits() != 0 => {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        MAP_SHARED_VALIDATE => true,
+        MAP_PRIVATE => false,
+        _ => return Err(Errno::EINVAL),
+    };
+    let writes = prot.contains(Prot::WRITE);
+    if !mode.readable() || shared && writes && !mode.writable() {
+        return Err(Errno::EACCES);
+    }
+    let mut maximum = Protection::all();
+    maximum.set(Protection::WRITE, !shared || mode.writable());
+    if file.path().mount().flags().contains(MountFlags::NO_EXECUTE) {
+        if prot.contains(Prot::EXEC) {
+            return Err(Errno::EPERM);
+        }
+        maximum -= Protection::EXECUTE;
+    }
+    let node = match file.object() {
+        FileObject::Memory(MemDevice::Zero) => return Ok(None),
+        FileObject::Node(node) => node,
+        _ => return Err(Errno::ENODEV),
+    };
+    let wants = shared && maximum.contains(Protection::WRITE);
+    let object = match Object::file(node.path(), node.inode(), wants) {
+        // Sealed against writing: it can be mapped for reading still.
+        Err(Errno::EPERM) if !writes => {
+            maximum -= Protection::WRITE;
+            Object::file(node.path(), node.inode(), false)?
+        }
+        object => object?,
+    };
+    let offset = (offset / PAGE_SIZE) as u64;
+    Ok(Some(Backing { object, offset, maximum, flags: VmaFlags::empty() }))
+}
+
+/// Flags that `MAP_SHARED_VALIDATE` knows.
+const KNOWN: MapFlags = MapFlags::all().difference(MapFlags::SYNC);
+
+/// Makes a file of memory without a name.
+///
+/// # Errors
+/// - `EINVAL`: unknown flags, both `MFD_EXEC` and `MFD_NOEXEC_SEAL`, or a name over 249 bytes.
+/// - `EFAULT`: the name is not readable.
+/// - `EMFILE`: no descriptor is free.
+///
+/// Source: memfd_create(2)
+fn memfd_create(thread: &Thread, name: UserPtr<u8>, flags: u32) -> Result<usize> {
+    let flags = MemfdFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+    if flags.contains(MemfdFlags::EXEC | MemfdFlags::NOEXEC_SEAL) {
+        return Err(Errno::EINVAL);
+    }
+    let text = thread.read_string(name, 249).map_err(|errno| match errno {
+        Errno::ENAMETOOLONG => Errno::EINVAL,
+        errno => errno,
+    })?;
+    let mut name = b"/memfd:".to_vec();
+    name.extend_from_slice(&text);
+    let sealing = if flags.contains(MemfdFlags::NOEXEC_SEAL) {
+        AllowSealing::NoExecute
+    } else if flags.contains(MemfdFlags::ALLOW_SEALING) {
+        AllowSealing::Yes
+    } else {
+        AllowSealing::No
+    };
+    let node = thread.system.memory_files.create(&name, sealing, &thread.caller())?;
+    let mut mode = OpenFlags::READ_WRITE | OpenFlags::LARGE_FILE;
+    mode.set(OpenFlags::CLOSE_ON_EXEC, flags.contains(MemfdFlags::CLOEXEC));
+    let path = node.path().clone();
+    thread.install(File::new(FileObject::Node(node), mode, path), mode)
 }
 
 /// Makes a mapping's pages present, at once if they are few; failures do not matter to the call,
