@@ -1,20 +1,18 @@
 //! Futexes: waiting for a word in user memory to change (futex(2)).
+//!
+//! ```text
+//!   waiter: queue itself ─▶ load the word ─▶ as expected? wait : leave the queue, EAGAIN
+//!   waker:  change the word ─▶ look into the queue
+//! ```
+//! The waiter queues itself first, so a waker that changes the word after the load finds it.
+//! Locks: buckets in ascending order; nothing else is taken inside.
 
-use crate::{syscall::UserPtr, thread::Thread};
+mod key;
+mod pi;
+mod robust;
+mod table;
 
-/// Who waits on which word.
-#[derive(Debug, Default)]
-pub struct FutexTable {}
-
-impl FutexTable {
-    /// Nobody waits.
-    pub const fn new() -> Self {
-        Self {}
-    }
-}
-
-/// Wakes one waiter on the word that a thread's end has cleared.
-pub fn wake_after_exit(_thread: &Thread, _at: UserPtr<u32>) {}
-
-/// Marks the robust futexes that the thread holds as ownerless.
-pub fn exit_robust_list(_thread: &mut Thread) {}
+pub use key::{Key, Scope};
+pub use pi::{lock_pi, try_lock_pi, unlock_pi};
+pub use robust::{exit_robust_list, wake_after_exit};
+pub use table::{FutexTable, MATCH_ANY, Waiting};

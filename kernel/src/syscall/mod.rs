@@ -9,6 +9,7 @@ mod descriptor;
 mod directory;
 mod epoll;
 mod exit;
+mod futex;
 mod group;
 mod identity;
 mod ioctl;
@@ -31,6 +32,7 @@ mod time;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use args::{Args, FromArg, Kind, UserPtr};
+pub use futex::FutexWait;
 pub use row::{Argument, Handler, IntoOutcome, Outcome, Row, Support};
 
 pub(crate) use row::row;
@@ -45,6 +47,7 @@ const FAMILIES: &[&[Row]] = &[
     directory::ROWS,
     epoll::ROWS,
     exit::ROWS,
+    futex::ROWS,
     group::ROWS,
     identity::ROWS,
     ioctl::ROWS,

@@ -267,5 +267,6 @@ fn restart_syscall(thread: &Thread) -> Result<Outcome<'_>> {
         Restart::Sleep { deadline, remaining } => {
             Ok(super::time::sleep_restartable(thread, deadline, remaining))
         }
+        Restart::Futex(wait) => super::futex::wait(thread, wait),
     }
 }

@@ -4,6 +4,7 @@
 //! each time it is polled. So only the wait is interrupted, never what happens around it.
 
 use super::{Tcb, Thread, Work};
+use crate::syscall::FutexWait;
 use abi::{Errno, Result};
 use core::{
     future::{Future, poll_fn},
@@ -26,6 +27,8 @@ pub enum Restart {
         /// Where the rest is stored when interrupted again.
         remaining: Option<crate::syscall::UserPtr<abi::Timespec>>,
     },
+    /// A futex wait with a timeout.
+    Futex(FutexWait),
 }
 
 impl Thread {

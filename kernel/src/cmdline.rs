@@ -1,0 +1,165 @@
+//! The kernel command line (bootparam(7)).
+//!
+//! What the kernel knows it takes; the rest is init's, as on Linux: words with `=` go into its
+//! environment, others and everything after `--` are its arguments.
+
+use alloc::{string::String, vec::Vec};
+use log::LevelFilter;
+
+/// What the command line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// `init=`: the first program.
+    pub init: Option<String>,
+    /// `rdinit=`: the first program of an initial RAM disk.
+    pub ramdisk_init: Option<String>,
+    /// `root=`: the device of the root file system.
+    pub root: Option<String>,
+    /// `rootfstype=`.
+    pub root_type: Option<String>,
+    /// `rootflags=`.
+    pub root_flags: Option<String>,
+    /// `ro`: the root is mounted read-only.
+    pub read_only: bool,
+    /// `hostname=`.
+    pub hostname: Option<String>,
+    /// `loglevel=`, `quiet`, `debug`.
+    pub log_level: LevelFilter,
+    /// Init's arguments, its own name not included.
+    pub arguments: Vec<String>,
+    /// Init's environment, `NAME=value`.
+    pub environment: Vec<String>,
+    /// Words `name=value` or `name` that drivers look up (`console=`, `ip=`, ...).
+    pub driver_words: Vec<String>,
+}
+
+/// Names that belong to drivers and firmware, not to init.
+const DRIVER_NAMES: &[&str] =
+    &["console", "earlycon", "earlyprintk", "ip", "nokaslr", "panic", "virtio_mmio.device", "rw"];
+
+impl CommandLine {
+    /// Reads a command line; double quotes keep spaces together.
+    pub fn parse(text: &str) -> Self {
+        let mut line = Self {
+            init: None,
+            ramdisk_init: None,
+            root: None,
+            root_type: None,
+            root_flags: None,
+            read_only: false,
+            hostname: None,
+            log_level: LevelFilter::Info,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            driver_words: Vec::new(),
+        };
+        let mut words = split(text).into_iter();
+        while let Some(word) = words.next() {
+            if word == "--" {
+                line.arguments.extend(words);
+                break;
+            }
+            line.take(word);
+        }
+        line
+    }
+
+    fn take(&mut self, word: String) {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(String::from(value))),
+            None => (word.as_str(), None),
+        };
+        match (name, value) {
+            ("init", Some(value)) => {
+                self.init = Some(value);
+                // As on Linux: arguments before `init=` were not meant for it.
+                self.arguments.clear();
+            }
+            ("rdinit", Some(value)) => self.ramdisk_init = Some(value),
+            ("root", Some(value)) => self.root = Some(value),
+            ("rootfstype", Some(value)) => self.root_type = Some(value),
+            ("rootflags", Some(value)) => self.root_flags = Some(value),
+            ("hostname", Some(value)) => self.hostname = Some(value),
+            ("ro", None) => self.read_only = true,
+            ("quiet", None) => self.log_level = LevelFilter::Warn,
+            ("debug", None) => self.log_level = LevelFilter::Debug,
+            ("loglevel", Some(value)) => self.log_level = level(&value),
+            // Module parameters have a dot; Linux ignores those it does not know.
+            (name, _) if DRIVER_NAMES.contains(&name) || name.contains('.') => {
+                if name == "rw" {
+                    self.read_only = false;
+                }
+                self.driver_words.push(word);
+            }
+            (_, Some(_)) => self.environment.push(word),
+            (_, None) => self.arguments.push(word),
+        }
+    }
+}
+
+/// A console log level of Linux: messages more important than it are shown.
+fn level(value: &str) -> LevelFilter {
+    match value.parse() {
+        Ok(0_u32) => LevelFilter::Off,
+        Ok(1..=4) => LevelFilter::Error,
+        Ok(5 | 6) => LevelFilter::Warn,
+        Ok(8) => LevelFilter::Debug,
+        Ok(9..) => LevelFilter::Trace,
+        Ok(7) | Err(_) => LevelFilter::Info,
+    }
+}
+
+/// Splits at white space outside of double quotes; the quotes go.
+fn split(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let (mut quoted, mut started) = (false, false);
+    for character in text.chars() {
+        match character {
+            '"' => (quoted, started) = (!quoted, true),
+            c if c.is_whitespace() && !quoted => {
+                if started {
+                    words.push(core::mem::take(&mut word));
+                }
+                started = false;
+            }
+            c => {
+                word.push(c);
+                started = true;
+            }
+        }
+    }
+    if started {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommandLine;
+    use log::LevelFilter;
+
+    #[test]
+    fn words_go_where_linux_puts_them() {
+        let line = CommandLine::parse(
+            "console=ttyS0 early init=/bin/sh single FOO=\"a b\" loglevel=8 -- -c \"echo hi\"",
+        );
+        assert_eq!(line.init.as_deref(), Some("/bin/sh"));
+        assert_eq!(line.arguments, ["single", "-c", "echo hi"]);
+        assert_eq!(line.environment, ["FOO=a b"]);
+        assert_eq!(line.log_level, LevelFilter::Debug);
+        assert_eq!(line.driver_words, ["console=ttyS0"]);
+    }
+
+    #[test]
+    fn root_and_its_flags() {
+        let line = CommandLine::parse("root=/dev/vda rootfstype=ext2 ro quiet hostname=box");
+        assert_eq!(line.root.as_deref(), Some("/dev/vda"));
+        assert_eq!(line.root_type.as_deref(), Some("ext2"));
+        assert!(line.read_only);
+        assert_eq!(line.log_level, LevelFilter::Warn);
+        assert_eq!(line.hostname.as_deref(), Some("box"));
+        assert_eq!(CommandLine::parse("  "), CommandLine::parse(""));
+    }
+}
