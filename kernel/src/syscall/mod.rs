@@ -8,6 +8,8 @@ mod clone;
 mod descriptor;
 mod directory;
 mod epoll;
+mod cred;
+mod execve;
 mod exit;
 mod futex;
 mod group;
@@ -22,7 +24,9 @@ mod open;
 mod path;
 mod poll;
 mod read;
+mod prctl;
 mod row;
+mod sched;
 mod sigaction;
 mod stat;
 mod system;
@@ -33,6 +37,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 pub use args::{Args, FromArg, Kind, UserPtr};
 pub use futex::FutexWait;
+pub(crate) use prctl::DEFAULT_SLACK_NS;
 pub use row::{Argument, Handler, IntoOutcome, Outcome, Row, Support};
 
 pub(crate) use row::row;
@@ -46,6 +51,8 @@ const FAMILIES: &[&[Row]] = &[
     descriptor::ROWS,
     directory::ROWS,
     epoll::ROWS,
+    cred::ROWS,
+    execve::ROWS,
     exit::ROWS,
     futex::ROWS,
     group::ROWS,
@@ -60,6 +67,8 @@ const FAMILIES: &[&[Row]] = &[
     path::ROWS,
     poll::ROWS,
     read::ROWS,
+    prctl::ROWS,
+    sched::ROWS,
     sigaction::ROWS,
     stat::ROWS,
     system::ROWS,

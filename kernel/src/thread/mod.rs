@@ -18,7 +18,7 @@ use crate::{
     memory::Memory,
     process::{Counters, Process},
     signal::{AltStack, SignalSet, ThreadSignals, TrapInfo},
-    syscall::UserPtr,
+    syscall::{DEFAULT_SLACK_NS, UserPtr},
     system::System,
 };
 use abi::Pid;
@@ -31,7 +31,7 @@ use spin::{Mutex, Once};
 
 pub use access::PATH_MAX;
 pub use clone::{CloneFlags, CloneRequest, clone};
-pub use exec::{Program, exec};
+pub use exec::{Program, Start, exec, find, no_arguments};
 pub use exit::kill_largest;
 pub use user_loop::user_loop;
 pub use vfork::VforkDone;
@@ -191,6 +191,8 @@ pub struct Tcb {
     pub counters: Counters,
     /// The signal it gets when its parent ends (`PR_SET_PDEATHSIG`); 0 for none.
     pub parent_death_signal: AtomicU8,
+    /// How late its timers may be (`PR_SET_TIMERSLACK`); kept for programs that ask.
+    pub timer_slack_ns: AtomicU64,
     /// Whether execve(2) can give it no more rights (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: AtomicBool,
     /// The head of the robust futex list.
@@ -222,6 +224,7 @@ impl Tcb {
             }),
             counters: Counters::default(),
             parent_death_signal: AtomicU8::new(0),
+            timer_slack_ns: AtomicU64::new(DEFAULT_SLACK_NS),
             no_new_privileges: AtomicBool::new(false),
             robust_list: Mutex::new(None),
             task: Once::new(),

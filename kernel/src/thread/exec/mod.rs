@@ -3,6 +3,8 @@
 //! Everything that can fail happens first, in a new address space; then the other threads end, and
 //! the thread changes over. So an error always leaves the old program as it was.
 
+mod find;
+
 use super::{Tcb, Thread, Work};
 use crate::{
     file::FdTable,
@@ -17,6 +19,8 @@ use abi::{Errno, Events, Result, Signal};
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 use framework::VirtAddr;
+
+pub use find::{Start, find, no_arguments};
 
 /// A program that has been found and read, ready to replace another one.
 #[derive(Debug)]
