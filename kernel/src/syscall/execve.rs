@@ -62,7 +62,8 @@ fn execveat(
         return Err(Errno::EINVAL);
     }
     let path = thread.read_path(path)?;
-    let base = if path.first() == Some(&b'/') { thread.fs.places().cwd } else { base(thread, dir)? };
+    let base =
+        if path.first() == Some(&b'/') { thread.fs.places().cwd } else { base(thread, dir)? };
     let mut lookup = LookupFlags::empty();
     lookup.set(LookupFlags::FOLLOW, flags & NO_FOLLOW == 0);
     lookup.set(LookupFlags::EMPTY_PATH, flags & EMPTY_PATH != 0);
@@ -82,7 +83,7 @@ fn base(thread: &Thread, dir: Fd) -> Result<Path> {
     if dir == Fd::CWD {
         return Ok(thread.fs.places().cwd);
     }
-    thread.files.get(dir)?.path().cloned().ok_or(Errno::ENOTDIR)
+    Ok(thread.files.get(dir)?.path().clone())
 }
 
 fn start(

@@ -5,10 +5,10 @@
 
 mod args;
 mod clone;
+mod cred;
 mod descriptor;
 mod directory;
 mod epoll;
-mod cred;
 mod execve;
 mod exit;
 mod futex;
@@ -23,8 +23,8 @@ mod mmap;
 mod open;
 mod path;
 mod poll;
-mod read;
 mod prctl;
+mod read;
 mod row;
 mod sched;
 mod sigaction;

@@ -2,16 +2,13 @@
 
 use super::Program;
 use crate::{
-    memory::{
-        Object,
-        elf::{Arguments, Executable, Image},
-    },
+    memory::elf::{Arguments, Executable},
     process::Resource,
     thread::Thread,
 };
 use abi::{Errno, Result};
 use alloc::{sync::Arc, vec::Vec};
-use framework::Sink;
+use framework::PAGE_SIZE;
 use fs::{Access, Caller, Inode, Kind, LookupFlags, MountFlags, Path, Walk, mode};
 
 /// How many `#!` lines are followed (`BINPRM_MAX_RECURSION` and the first file).
@@ -45,7 +42,7 @@ pub struct Start {
 /// - `EACCES`: no regular file, not executable, or on a `noexec` mount.
 /// - `ENOEXEC`: no program.
 /// - `ELOOP`: too many `#!` lines.
-/// - those of [`Walk::resolve`] and [`Image::read`].
+/// - those of [`Walk::resolve`] and [`Executable::open`].
 ///
 /// Source: execve(2)
 pub async fn find(thread: &Thread, start: Start, mut arguments: Arguments) -> Result<Program> {
@@ -95,10 +92,12 @@ async fn load(
 }
 
 async fn read_image(thread: &Thread, found: &Found) -> Result<Executable> {
-    let image =
-        attempt(thread, |caller| Image::read(&mut |at, to| read_at(found, at, to, caller))).await?;
-    let object = Object::file(&found.path, &found.inode, false)?;
-    Ok(Executable { image, object })
+    attempt(thread, |caller| {
+        // The headers are in the first page of every program there is; it comes from the disk here.
+        found.inode.pages().ok_or(Errno::EACCES)?.get(0, caller)?;
+        Executable::open(&found.path, &found.inode)
+    })
+    .await
 }
 
 /// Runs `operation` again after each miss of a cache.
@@ -119,12 +118,7 @@ async fn attempt<T>(
 }
 
 /// Finds a file and checks that it may be executed.
-async fn resolve(
-    thread: &Thread,
-    base: &Path,
-    path: &[u8],
-    flags: LookupFlags,
-) -> Result<Found> {
+async fn resolve(thread: &Thread, base: &Path, path: &[u8], flags: LookupFlags) -> Result<Found> {
     attempt(thread, |caller| {
         let places = thread.fs.places();
         let walk = Walk { caller, root: &places.root, umask: places.umask };
@@ -146,13 +140,25 @@ async fn resolve(
 /// Reads bytes of a file; fewer only at the end.
 fn read_at(found: &Found, offset: u64, to: &mut [u8], caller: &Caller<'_>) -> Result<usize> {
     let cache = found.inode.pages().ok_or(Errno::EACCES)?;
-    let mut sink = Sink::kernel(to);
-    cache.read(offset, &mut sink, caller)
+    let left = usize::try_from(cache.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let len = to.len().min(left);
+    let (mut at, mut rest) = (offset, &mut to[..len]);
+    while !rest.is_empty() {
+        let start = usize::try_from(at % PAGE_SIZE as u64).map_err(|_| Errno::EIO)?;
+        let (piece, more) = rest.split_at_mut(rest.len().min(PAGE_SIZE - start));
+        match cache.get(at / PAGE_SIZE as u64, caller)? {
+            Some(frame) => frame.read(start, piece),
+            None => piece.fill(0),
+        }
+        at += piece.len() as u64;
+        rest = more;
+    }
+    Ok(len)
 }
 
 /// Owner and group a set-user-ID or set-group-ID file gives, unless its mount forbids it.
 fn set_ids(found: &Found) -> (Option<u32>, Option<u32>) {
-    if found.path.mount().flags().contains(MountFlags::NO_SET_ID) {
+    if found.path.mount().flags().contains(MountFlags::NO_SUID) {
         return (None, None);
     }
     let bits = found.inode.mode();
