@@ -16,6 +16,8 @@ extern crate alloc;
 
 mod anonymous;
 pub mod cpio;
+pub mod device;
+pub mod generated;
 pub mod locks;
 pub mod notify;
 mod pages;

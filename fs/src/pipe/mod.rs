@@ -9,6 +9,8 @@
 
 mod end;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 pub use end::PipeEnd;
 

@@ -3,7 +3,7 @@
 use crate::{
     Caller, Directory, Emit, Entry, Errno, Inode, Kind, Make, MakeAttributes, Place, Result, Swap,
     Timespec,
-    ramfs::Maker,
+    ramfs::{Flavour, Maker},
     vfs::{Name, hash_name},
 };
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
@@ -156,6 +156,9 @@ impl Directory for RamDirectory {
         attributes: MakeAttributes,
         _caller: &Caller<'_>,
     ) -> Result<Arc<Inode>> {
+        if self.maker.flavour == Flavour::Devpts && what.kind() != Kind::Character {
+            return Err(Errno::EPERM);
+        }
         let inode = self.maker.make(dir.super_block(), what, attributes)?;
         self.entries.lock().insert(name, Arc::clone(&inode))?;
         if what.kind() == Kind::Directory {

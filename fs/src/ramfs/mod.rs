@@ -15,8 +15,8 @@ pub use options::Options;
 
 use crate::{
     Caller, DeviceNumber, Errno, FileSystem, Inode, Kind, Make, MakeAttributes, Mount, MountFlags,
-    NewInode, PageCache, PageStore, Result, Role, Seals, Statfs, SuperBlock, Times, pages::PAGE,
-    vfs::Dentry,
+    NewInode, PageCache, PageStore, Path, Result, Role, Seals, Statfs, SuperBlock, Times,
+    pages::PAGE, vfs::Dentry,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -34,6 +34,10 @@ pub enum Flavour {
     Ramfs,
     /// With limits.
     Tmpfs,
+    /// A tmpfs that calls itself so, for `/dev`.
+    Devtmpfs,
+    /// A tmpfs in which only the kernel makes terminals, for `/dev/pts`.
+    Devpts,
 }
 
 /// A file system in memory.
@@ -74,6 +78,13 @@ pub fn mount(
     build(flavour, options, source, flags, caller).map(|built| built.0)
 }
 
+/// Makes an empty `/dev/pts`; returns its root.
+pub(crate) fn devpts(caller: &Caller<'_>) -> Result<Path> {
+    let options = Options { mode: Some(0o755), uid: Some(0), gid: Some(0), ..Options::default() };
+    let mount = mount(Flavour::Devpts, options, b"devpts", MountFlags::empty(), caller)?;
+    Ok(Path::root_of(&mount))
+}
+
 fn build(
     flavour: Flavour,
     options: Options,
@@ -107,13 +118,16 @@ impl FileSystem for RamFs {
         match self.flavour {
             Flavour::Ramfs => "ramfs",
             Flavour::Tmpfs => "tmpfs",
+            Flavour::Devtmpfs => "devtmpfs",
+            Flavour::Devpts => "devpts",
         }
     }
 
     fn statfs(&self) -> Statfs {
         let magic = match self.flavour {
             Flavour::Ramfs => 0x8584_58f6,
-            Flavour::Tmpfs => 0x0102_1994,
+            Flavour::Tmpfs | Flavour::Devtmpfs => 0x0102_1994,
+            Flavour::Devpts => 0x1cd1,
         };
         let mut statfs = Statfs { magic, block_size: PAGE, ..Statfs::default() };
         let pages = self.usage.pages_limit.load(Relaxed);
@@ -165,8 +179,8 @@ impl FileSystem for RamFs {
 
     fn xattr_prefixes(&self) -> &'static [&'static [u8]] {
         match self.flavour {
-            Flavour::Ramfs => &[],
-            Flavour::Tmpfs => &[b"user.", b"trusted.", b"security."],
+            Flavour::Ramfs | Flavour::Devpts => &[],
+            Flavour::Tmpfs | Flavour::Devtmpfs => &[b"user.", b"trusted.", b"security."],
         }
     }
 }
@@ -218,7 +232,7 @@ impl Maker {
 
     fn pages(&self) -> PageCache {
         let pages = PageCache::new(Box::new(RamStore(Arc::clone(&self.usage))));
-        if self.flavour == Flavour::Tmpfs {
+        if self.flavour != Flavour::Ramfs {
             pages.make_sealable(Seals::SEAL);
         }
         pages

@@ -103,6 +103,11 @@ impl<'a> Caller<'a> {
         (self.clock)()
     }
 
+    /// What the wall clock is read with.
+    pub const fn clock(&self) -> fn() -> Timespec {
+        self.clock
+    }
+
     /// Leaves the work an operation has to wait for and returns the error that says so.
     pub fn miss(&self, work: Miss) -> Errno {
         self.miss.set(Some(work));

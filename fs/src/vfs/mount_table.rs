@@ -3,6 +3,9 @@
 //! A table is a value: a mount namespace is one more of them. All mounts are private (no mount
 //! propagation), so what happens in one table is not seen in another.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     Dentry, Errno, Mount, MountFlags, Path, Result,
     vfs::mount::{Child, Point},

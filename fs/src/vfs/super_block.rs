@@ -55,6 +55,11 @@ pub trait FileSystem: Send + Sync {
     /// Fills in what only the file system knows.
     fn complete(&self, _inode: &Inode, _metadata: &mut Metadata) {}
 
+    /// The file system itself, by which its parts know their own.
+    fn as_any(&self) -> Option<&dyn core::any::Any> {
+        None
+    }
+
     /// Which extended attributes are kept in memory for its inodes, by the start of their names.
     fn xattr_prefixes(&self) -> &'static [&'static [u8]] {
         &[]
