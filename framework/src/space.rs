@@ -12,7 +12,7 @@ mod table;
 mod tests;
 
 pub(crate) use batch::MAX_PAGES;
-pub use cursor::Cursor;
+pub use cursor::{Block, Cursor};
 
 use crate::{Frame, OutOfMemory, VirtAddr, machine::space::Active};
 use alloc::sync::Arc;

@@ -182,6 +182,20 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// Finds the place of the page at `at` once, for mapping it and its neighbours.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: no frame for a page table; nothing changed.
+    pub fn block(
+        &mut self,
+        at: VirtAddr,
+        protection: Protection,
+    ) -> Result<Block<'_, 'a>, OutOfMemory> {
+        let table = self.make(at)?;
+        let number = at.get() / span(2);
+        Ok(Block { cursor: self, table, number, flags: flags_of(protection), mapped: 0 })
+    }
+
     /// Sets an entry of a last table, whatever it was.
     fn set(&mut self, table: Table, at: usize, new: u64) {
         let index = index(at, 1);
@@ -410,6 +424,41 @@ impl<'a> Cursor<'a> {
                 }
             }
         });
+    }
+}
+
+/// The pages of one last table, 2 MiB of addresses; see [`Cursor::block`].
+#[derive(Debug)]
+pub struct Block<'c, 'a> {
+    cursor: &'c mut Cursor<'a>,
+    table: Table,
+    /// Which block of the address space it is.
+    number: usize,
+    flags: u64,
+    mapped: isize,
+}
+
+impl Block<'_, '_> {
+    /// Maps `frame` at the page `at` of this block, unless there is one. Panics outside the block.
+    #[inline]
+    pub fn map_absent(&mut self, at: VirtAddr, frame: &Frame) {
+        assert!(at.get() / span(2) == self.number, "the page is another block's");
+        let index = index(at.get(), 1);
+        if self.table.get(index) == 0 {
+            let entry = u64::from(frame.clone().into_number()) << 12 | self.flags;
+            self.table.fill(index, entry);
+            self.mapped += 1;
+        }
+    }
+}
+
+impl Drop for Block<'_, '_> {
+    fn drop(&mut self) {
+        self.cursor.count(self.mapped);
+        if self.table.count() == 0 {
+            let at = self.number * span(2);
+            self.cursor.prune(VirtAddr::new(at));
+        }
     }
 }
 

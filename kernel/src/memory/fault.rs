@@ -5,7 +5,9 @@ use super::{
 };
 use abi::Errno;
 use framework::{
-    Frame, PAGE_SIZE, Protection, USER_START, VirtAddr, space::Cursor, user::PageFault,
+    Frame, PAGE_SIZE, Protection, USER_START, VirtAddr,
+    space::{Block, Cursor},
+    user::PageFault,
 };
 use spin::Once;
 
@@ -37,7 +39,7 @@ impl From<framework::OutOfMemory> for FaultError {
     }
 }
 
-/// Pages mapped around a fault on a file, as a power of two.
+/// Pages mapped around a fault on a file; a power of two.
 const AROUND: usize = 16;
 
 /// The page of zeros that stands for anonymous memory not written yet.
@@ -141,8 +143,10 @@ pub(super) fn make_present(
         _ => {
             let frame = object.page(index, Use::Read)?;
             let protection = shown(vma, object);
-            cursor.map(at, frame, protection)?;
-            map_around(cursor, vma, object, at, protection)
+            let mut block = cursor.block(at, protection)?;
+            block.map_absent(at, &frame);
+            map_around(&mut block, vma, object, at);
+            Ok(())
         }
     }
 }
@@ -193,26 +197,16 @@ fn read_only(vma: &Vma) -> Protection {
 }
 
 /// Maps pages of the same aligned block that the object has at hand.
-fn map_around(
-    cursor: &mut Cursor<'_>,
-    vma: &Vma,
-    object: &Object,
-    at: VirtAddr,
-    protection: Protection,
-) -> Result<(), FaultError> {
+fn map_around(block: &mut Block<'_, '_>, vma: &Vma, object: &Object, at: VirtAddr) {
     if vma.flags.contains(VmaFlags::RANDOM) {
-        return Ok(());
+        return;
     }
-    let block = at.get() & !(AROUND * PAGE_SIZE - 1);
-    let first = VirtAddr::new(block).max(vma.start);
-    let last = VirtAddr::new(block + AROUND * PAGE_SIZE).min(vma.end);
+    let aligned = at.get() & !(AROUND * PAGE_SIZE - 1);
+    let first = VirtAddr::new(aligned).max(vma.start);
+    let last = VirtAddr::new(aligned + AROUND * PAGE_SIZE).min(vma.end);
     let start = vma.index_of(first);
-    let mut result = Ok(());
     object.for_each_present(start..start + pages_between(first, last), &mut |index, frame| {
-        let page = first + usize::try_from(index - start).unwrap_or(0) * PAGE_SIZE;
-        if result.is_ok() && page != at && cursor.query(page).is_none() {
-            result = cursor.map(page, frame.clone(), protection);
-        }
+        let page = usize::try_from(index - start).unwrap_or(0);
+        block.map_absent(first + page * PAGE_SIZE, frame);
     });
-    Ok(result?)
 }
