@@ -11,6 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_os = "none")]
 pub(crate) use batch::MAX_PAGES;
 pub use cursor::{Block, Cursor};
 
@@ -55,7 +56,8 @@ pub struct VmSpace {
     /// Which CPUs translate by this table.
     active: Active,
     resident: AtomicUsize,
-    lock: spin::Mutex<()>,
+    /// Guards the table; holds what a change has left to do, which is nothing between changes.
+    lock: spin::Mutex<Batch>,
 }
 
 impl VmSpace {
@@ -66,7 +68,7 @@ impl VmSpace {
             root,
             active: Active::new(root.address()),
             resident: AtomicUsize::new(0),
-            lock: spin::Mutex::new(()),
+            lock: spin::Mutex::new(Batch::new()),
         }))
     }
 

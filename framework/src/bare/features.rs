@@ -16,8 +16,6 @@ bitflags::bitflags! {
         const SMAP = 1 << 1;
         /// `sgdt` and its kin are privileged.
         const UMIP = 1 << 2;
-        /// `rdfsbase` and its kin.
-        const FSGSBASE = 1 << 3;
         /// 1 GiB pages.
         const HUGE_1G = 1 << 4;
         /// `xsave`.
@@ -64,7 +62,6 @@ pub(super) fn detect() {
     found.set(Features::SMEP, seven.ebx & 1 << 7 != 0);
     found.set(Features::SMAP, seven.ebx & 1 << 20 != 0);
     found.set(Features::UMIP, seven.ecx & 1 << 2 != 0);
-    found.set(Features::FSGSBASE, seven.ebx & 1 != 0);
     found.set(Features::HUGE_1G, cpuid(0x8000_0001, 0).edx & 1 << 26 != 0);
     found.set(Features::XSAVE, one.ecx & 1 << 26 != 0);
     found.set(Features::XSAVEOPT, cpuid(0xd, 1).eax & 1 != 0);
@@ -110,6 +107,9 @@ pub(crate) fn fast_strings() -> bool {
 }
 
 /// Sets the control registers of this CPU.
+///
+/// Programs do not get `wrfsbase` (CR4.FSGSBASE): they could change their segment bases unseen, and
+/// every system call would pay for reading them.
 pub(super) fn enable() {
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::PAGE_GLOBAL
@@ -119,7 +119,6 @@ pub(super) fn enable() {
         (Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-        (Features::FSGSBASE, Cr4Flags::FSGSBASE),
         (Features::XSAVE, Cr4Flags::OSXSAVE),
     ];
     for (feature, flag) in optional {

@@ -19,7 +19,7 @@ use core::{
     arch::asm,
     hint,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 use x86_64::instructions::interrupts;
 
@@ -178,9 +178,14 @@ pub(super) fn answer() {
     release(local());
 }
 
-/// A program's FPU state; nothing until its first FPU instruction.
-#[derive(Debug, Default)]
-pub(crate) struct Fpu(Option<NonNull<State>>);
+/// A program's FPU state.
+#[derive(Debug)]
+pub(crate) struct Fpu {
+    /// Nothing until the program's first FPU instruction.
+    state: Option<NonNull<State>>,
+    /// Tells programs apart, also those that have ended: never used again, never 0.
+    id: u64,
+}
 
 // SAFETY: the state belongs to the one value, and CPUs that hold it are told before it is touched.
 unsafe impl Send for Fpu {}
@@ -188,14 +193,22 @@ unsafe impl Send for Fpu {}
 unsafe impl Sync for Fpu {}
 
 impl Fpu {
-    pub(crate) const fn new() -> Self {
-        Self(None)
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { state: None, id: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// What tells this program from all others.
+    #[inline]
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Enables the FPU if this CPU's registers hold the state, else disables it; interrupts are off.
-    #[inline]
+    ///
+    /// It stays right as long as no other program runs on this CPU.
     pub(super) fn prepare(&self, local: &Local) {
-        let state = self.0.map_or(ptr::null_mut(), NonNull::as_ptr);
+        let state = self.state.map_or(ptr::null_mut(), NonNull::as_ptr);
         let mine = !state.is_null() && local.fpu.get() == state;
         if mine != local.fpu_enabled.get() {
             if mine { enable() } else { disable() }
@@ -205,9 +218,9 @@ impl Fpu {
     /// Loads the state into this CPU's registers, after an FPU instruction trapped; interrupts are
     /// on.
     pub(super) fn load(&mut self) -> Result<(), OutOfMemory> {
-        let state = match self.0 {
+        let state = match self.state {
             Some(state) => state,
-            None => *self.0.insert(State::initial()?),
+            None => *self.state.insert(State::initial()?),
         };
         fetch(state);
         interrupts::without_interrupts(|| {
@@ -223,14 +236,14 @@ impl Fpu {
 
     /// A copy of the state.
     pub(crate) fn duplicate(&self) -> Result<Self, OutOfMemory> {
-        let Some(state) = self.0 else { return Ok(Self(None)) };
+        let Some(state) = self.state else { return Ok(Self::new()) };
         fetch(state);
         let copy = State::initial()?;
         // SAFETY: both areas are of this size, and no CPU holds either.
         unsafe {
             bytes::copy(State::area(copy), State::area(state), SIZE.load(Ordering::Relaxed));
         }
-        Ok(Self(Some(copy)))
+        Ok(Self { state: Some(copy), ..Self::new() })
     }
 
     /// Bytes of a state.
@@ -242,7 +255,7 @@ impl Fpu {
     pub(crate) fn read(&mut self, to: &mut [u8]) {
         assert_eq!(to.len(), Self::size(), "the buffer is as long as the state");
         to.fill(0);
-        let Some(state) = self.0 else {
+        let Some(state) = self.state else {
             to[..2].copy_from_slice(&INITIAL_FCW.to_le_bytes());
             to[MXCSR..MXCSR + 4].copy_from_slice(&INITIAL_MXCSR.to_le_bytes());
             return;
@@ -257,9 +270,9 @@ impl Fpu {
         if from.len() != Self::size() || !is_loadable(from) {
             return Err(BadFpuState);
         }
-        let state = match self.0 {
+        let state = match self.state {
             Some(state) => state,
-            None => *self.0.insert(State::initial().map_err(|_| BadFpuState)?),
+            None => *self.state.insert(State::initial().map_err(|_| BadFpuState)?),
         };
         fetch(state);
         // SAFETY: the area is of this size, and no CPU holds it.
@@ -269,7 +282,7 @@ impl Fpu {
 
     /// Goes back to the initial state.
     pub(crate) fn reset(&mut self) {
-        if let Some(state) = self.0 {
+        if let Some(state) = self.state {
             forget(state);
             State::initialize(state);
         }
@@ -278,7 +291,7 @@ impl Fpu {
 
 impl Drop for Fpu {
     fn drop(&mut self) {
-        if let Some(state) = self.0 {
+        if let Some(state) = self.state {
             forget(state);
             // SAFETY: it came from `alloc` with this layout, and no CPU knows it any more.
             unsafe { dealloc(state.as_ptr().cast(), State::layout()) };

@@ -29,7 +29,7 @@ pub(super) struct Local {
     pub(super) tss: UnsafeCell<TaskStateSegment>,
     /// Its segment descriptors.
     pub(super) gdt: UnsafeCell<[u64; 10]>,
-    id: Cell<u8>,
+    id: Cell<CpuId>,
     /// Something happened that ends user mode: an interrupt or a kick that came in kernel mode.
     attention: AtomicBool,
     /// The physical address of the program's table that it translates by, 0 for none.
@@ -40,6 +40,8 @@ pub(super) struct Local {
     pub(super) fpu: Cell<*mut fpu::State>,
     /// FPU instructions do not trap.
     pub(super) fpu_enabled: Cell<bool>,
+    /// The program that ran last, and whose FPU the flag above is right for; see `Fpu::id`.
+    pub(super) program: Cell<u64>,
     /// The program's segment bases that are loaded.
     pub(super) fs_base: Cell<usize>,
     pub(super) gs_base: Cell<usize>,
@@ -64,12 +66,13 @@ impl Local {
             _padding: 0,
             tss: UnsafeCell::new(TaskStateSegment::new()),
             gdt: UnsafeCell::new([0; 10]),
-            id: Cell::new(0),
+            id: Cell::new(CpuId::new(0)),
             attention: AtomicBool::new(false),
             root: Cell::new(0),
             space: Cell::new(ptr::null()),
             fpu: Cell::new(ptr::null_mut()),
             fpu_enabled: Cell::new(false),
+            program: Cell::new(0),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
         }
@@ -78,7 +81,7 @@ impl Local {
     /// The CPU.
     #[inline]
     pub(super) fn id(&self) -> CpuId {
-        CpuId::new(self.id.get())
+        self.id.get()
     }
 
     /// Makes the next (or the present) entry into user mode end at once.
@@ -102,7 +105,7 @@ impl Local {
 pub(super) fn install(id: CpuId) {
     let local = &LOCALS[id.index()];
     local.this.set(local);
-    local.id.set(id.get());
+    local.id.set(id);
     registers::write_msr(registers::GS_BASE, ptr::from_ref(local).addr() as u64);
 }
 

@@ -45,8 +45,8 @@ global_asm!(
 unsafe extern "C" {
     safe static trap_stubs: u8;
     safe static syscall_entry: u8;
-    /// Runs user mode with these registers until the next trap; see `trap.s`.
-    pub(super) fn enter_user(regs: *mut Regs, sysret: usize) -> usize;
+    /// Runs user mode until the next trap; its convention is its own, see `trap.s`.
+    pub(super) fn enter_user();
 }
 
 /// What [`enter_user`] returns for a system call.

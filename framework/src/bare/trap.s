@@ -14,16 +14,13 @@
     .popsection
 .endm
 
-# fn enter_user(regs: *mut Regs, sysret: usize) -> usize: the vector, or 256 for a system call.
-# Interrupts are off, GS is the kernel's, before and after.
+# RDI = the Regs, RSI = whether by sysret; returns in RAX the vector, or 256 for a system call. Keeps
+# RBX, RBP and RSP alone. Interrupts are off, GS is the kernel's, before and after. The stack is
+# aligned to 16 bytes before the call, and so it is when TRAP_STACK is stored.
 .globl enter_user
 enter_user:
     push rbp
     push rbx
-    push r12
-    push r13
-    push r14
-    push r15
     push rdi
     mov gs:[{TRAP_STACK}], rsp
     test esi, esi
@@ -99,10 +96,6 @@ syscall_entry:
     mov eax, 256
 leave_user:
     pop rdi
-    pop r15
-    pop r14
-    pop r13
-    pop r12
     pop rbx
     pop rbp
     ret

@@ -1,7 +1,6 @@
 //! Running user mode.
 
 use super::{
-    features::{self, Features},
     fpu::Fpu,
     interrupt,
     local::{Local, local},
@@ -19,11 +18,11 @@ use x86_64::instructions::interrupts;
 const USER_FLAGS: usize = 0x25_4dd5;
 /// Always one, and interrupts on.
 const FIXED_FLAGS: usize = 0x202;
-/// Flags that `sysret` does not give back as they should be: TF and RF.
-const SLOW_FLAGS: usize = 0x1_0100;
+/// Flags that `sysret` gives back as they should be: all of the above but TF and RF.
+const SYSRET_FLAGS: usize = USER_FLAGS & !0x1_0100;
 
-/// The first address that is not canonical.
-const HOLE: usize = 1 << 47;
+/// The first bit of an address above the lower canonical half.
+const HALF: u32 = 47;
 
 const NO_FPU: usize = 7;
 const PROTECTION: u8 = 13;
@@ -33,40 +32,72 @@ const PAGE_FAULT: usize = 14;
 pub(crate) fn run(regs: &mut Regs, fpu: &mut Fpu, space: &VmSpace) -> Trap {
     space.activate();
     loop {
-        if !is_canonical(regs.rip) {
+        // What a system call left behind; all else is rare.
+        let sysret = regs.rcx == regs.rip
+            && regs.r11 == regs.rflags
+            && regs.rflags & !SYSRET_FLAGS == FIXED_FLAGS
+            && regs.rip >> HALF == 0;
+        if !sysret && !sanitize(regs) {
             return Trap::Exception(Exception { vector: PROTECTION, error: 0 });
         }
-        regs.rflags = regs.rflags & USER_FLAGS | FIXED_FLAGS;
         interrupts::disable();
         let local = local();
         if local.take_attention() {
             interrupts::enable();
             return Trap::Interrupt;
         }
-        fpu.prepare(local);
-        load_bases(local, regs);
-        let sysret = regs.rcx == regs.rip
-            && regs.r11 == regs.rflags
-            && regs.rflags & SLOW_FLAGS == 0
-            && regs.rip < HOLE;
-        // SAFETY: interrupts are off, GS is the kernel's, the space is active; the flags and the
-        // instruction pointer are ones that neither `sysret` nor `iret` faults on.
-        let trap = unsafe { enter_user(regs, usize::from(sysret)) };
-        save_bases(local, regs);
+        if local.program.get() != fpu.id()
+            || regs.fs_base != local.fs_base.get()
+            || regs.gs_base != local.gs_base.get()
+        {
+            change_program(local, regs, fpu);
+        }
+        let trap = enter(regs, sysret);
         if trap == SYSCALL {
             interrupts::enable();
             return Trap::Syscall;
         }
-        if let Some(trap) = other(trap, local, fpu) {
+        if let Some(trap) = other(trap, fpu) {
             return trap;
         }
     }
 }
 
+/// Makes the registers ones that `iret` does not fault on, if there is an instruction to go to.
+#[cold]
+fn sanitize(regs: &mut Regs) -> bool {
+    regs.rflags = regs.rflags & USER_FLAGS | FIXED_FLAGS;
+    is_canonical(regs.rip)
+}
+
+/// Runs user mode until the next trap; its vector, or [`SYSCALL`].
+///
+/// Interrupts are off, GS is the kernel's and the space is active; the flags and the instruction
+/// pointer have been checked.
+#[inline(always)]
+fn enter(regs: &mut Regs, sysret: bool) -> usize {
+    let trap;
+    // SAFETY: `trap.s` comes back at the next trap with the stack as it was; all registers that it
+    // does not keep are named.
+    unsafe {
+        asm!(
+            "call {enter_user}",
+            enter_user = sym enter_user,
+            inout("rdi") regs => _,
+            inout("rsi") usize::from(sysret) => _,
+            out("rax") trap,
+            out("rcx") _, out("rdx") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            out("r12") _, out("r13") _, out("r14") _, out("r15") _,
+        );
+    }
+    trap
+}
+
 /// What a trap other than a system call is to the kernel, if anything. Interrupts are off, and on
 /// afterwards.
-fn other(vector: usize, local: &Local, fpu: &mut Fpu) -> Option<Trap> {
-    let error = local.error.get();
+#[inline(never)]
+fn other(vector: usize, fpu: &mut Fpu) -> Option<Trap> {
+    let error = local().error.get();
     let number = u8::try_from(vector).expect("a vector");
     if vector >= FIRST_INTERRUPT {
         let own = interrupt::interrupt(number);
@@ -91,19 +122,16 @@ fn other(vector: usize, local: &Local, fpu: &mut Fpu) -> Option<Trap> {
 }
 
 const fn is_canonical(at: usize) -> bool {
-    at < HOLE || at >= HOLE.wrapping_neg()
+    at >> HALF == 0 || at >> HALF == usize::MAX >> HALF
 }
 
-/// Gives the program its segment bases; interrupts are off.
-#[inline]
-fn load_bases(local: &Local, regs: &mut Regs) {
-    if regs.fs_base != local.fs_base.get() || regs.gs_base != local.gs_base.get() {
-        load_new_bases(local, regs);
-    }
-}
-
+/// Gives another program its segment bases and the FPU's state or trap; interrupts are off.
+///
+/// A program that loads a segment selector changes a base itself, and finds the old one again when
+/// another program has run.
 #[cold]
-fn load_new_bases(local: &Local, regs: &mut Regs) {
+fn change_program(local: &Local, regs: &mut Regs, fpu: &Fpu) {
+    fpu.prepare(local);
     for base in [&mut regs.fs_base, &mut regs.gs_base] {
         if !is_canonical(*base) {
             *base = 0;
@@ -111,33 +139,7 @@ fn load_new_bases(local: &Local, regs: &mut Regs) {
     }
     write_msr(FS_BASE, regs.fs_base as u64);
     write_msr(KERNEL_GS_BASE, regs.gs_base as u64);
+    local.program.set(fpu.id());
     local.fs_base.set(regs.fs_base);
     local.gs_base.set(regs.gs_base);
-}
-
-/// Reads the program's segment bases, which it may have changed; interrupts are off.
-#[inline]
-fn save_bases(local: &Local, regs: &mut Regs) {
-    if !features::has(Features::FSGSBASE) {
-        // A program changes them by loading a selector at most; they are set anew each time.
-        local.fs_base.set(usize::MAX);
-        return;
-    }
-    let (fs, gs);
-    // SAFETY: the feature is enabled, and the kernel's GS is back after the second `swapgs`.
-    unsafe {
-        asm!(
-            "rdfsbase {fs}",
-            "swapgs",
-            "rdgsbase {gs}",
-            "swapgs",
-            fs = out(reg) fs,
-            gs = out(reg) gs,
-            options(nomem, nostack, preserves_flags)
-        );
-    }
-    regs.fs_base = fs;
-    regs.gs_base = gs;
-    local.fs_base.set(fs);
-    local.gs_base.set(gs);
 }

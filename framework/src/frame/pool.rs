@@ -12,8 +12,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 
 /// Frames a CPU keeps at most, and how many go to and fro at once.
-const KEPT: usize = 64;
-const BATCH: usize = 32;
+const KEPT: usize = 256;
+const BATCH: usize = 128;
 
 /// The reserve is this part of memory, within these bounds (in frames).
 const RESERVE_PART: usize = 32;

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 /// Pages that are forgotten one by one; more, and a CPU forgets all it knows.
 pub(crate) const MAX_PAGES: usize = 32;
-const MAX_FRAMES: usize = 128;
+const MAX_FRAMES: usize = 64;
 const MAX_TABLES: usize = 16;
 
 /// Pending flushes and releases of one space.

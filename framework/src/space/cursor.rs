@@ -6,7 +6,11 @@ use super::{
     table::{Table, frame_of},
 };
 use crate::{Frame, OutOfMemory, PAGE_SIZE, USER_END, VirtAddr, frame::meta};
-use core::{mem::ManuallyDrop, ops::Range, sync::atomic::Ordering};
+use core::{
+    mem::ManuallyDrop,
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// A bit that the hardware leaves to us: set in every entry that names a page, so that one without
 /// any right (and not present) is not zero either.
@@ -19,8 +23,7 @@ const TABLE: u64 = PRESENT | WRITE | USER;
 #[derive(Debug)]
 pub struct Cursor<'a> {
     space: &'a VmSpace,
-    batch: Batch,
-    _lock: spin::MutexGuard<'a, ()>,
+    batch: spin::MutexGuard<'a, Batch>,
 }
 
 fn flags_of(protection: Protection) -> u64 {
@@ -74,15 +77,17 @@ impl Leaf {
         self.base + index * PAGE_SIZE
     }
 
-    fn candidates(&self) -> impl Iterator<Item = usize> + use<> {
-        self.table.candidates(self.range.clone())
+    /// Calls `visit` for each entry that is not zero: its index, itself, its value.
+    #[inline(always)]
+    fn each(&self, visit: impl FnMut(usize, &AtomicU64, u64)) {
+        self.table.each(self.range.clone(), visit);
     }
 }
 
 impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn new(space: &'a VmSpace) -> Self {
-        Self { space, batch: Batch::new(), _lock: space.lock.lock() }
+        Self { space, batch: space.lock.lock() }
     }
 
     /// Reads the page at `at`.
@@ -244,11 +249,7 @@ impl<'a> Cursor<'a> {
             visit(self, &Leaf { table, base, range: indices });
             return;
         }
-        for index in table.candidates(indices) {
-            let entry = table.get(index);
-            if entry == 0 {
-                continue;
-            }
+        table.each(indices, |index, _, entry| {
             let lower = Table::of(entry);
             let start = base + index * span(level);
             let part = range.start.max(start)..range.end.min(start + span(level));
@@ -257,19 +258,27 @@ impl<'a> Cursor<'a> {
                 table.clear(index);
                 self.batch.table(&self.space.active, start, lower);
             }
-        }
+        });
     }
 
     /// Removes all pages of `range`; page tables that become empty are released too.
     pub fn unmap(&mut self, range: Range<VirtAddr>) {
         self.leaves(user_part(&range), &mut |cursor, leaf| {
             let mut count = 0;
-            for index in leaf.candidates() {
-                if leaf.table.get(index) != 0 {
-                    let old = leaf.table.entry(index).swap(0, Ordering::SeqCst);
+            if cursor.space.active.is_nowhere() {
+                // Nobody sets bits in the entries, or remembers them.
+                leaf.each(|_, entry, old| {
+                    entry.store(0, Ordering::Relaxed);
+                    count += 1;
+                    // SAFETY: the entry held a reference.
+                    drop(unsafe { Frame::from_number(frame_of(old)) });
+                });
+            } else {
+                leaf.each(|index, entry, _| {
+                    let old = entry.swap(0, Ordering::SeqCst);
                     count += 1;
                     cursor.batch.removed(&cursor.space.active, leaf.at(index), old);
-                }
+                });
             }
             if leaf.range == (0..ENTRIES) {
                 leaf.table.set_groups(0);
@@ -284,17 +293,14 @@ impl<'a> Cursor<'a> {
         const RIGHTS: u64 = PRESENT | WRITE | USER | NO_EXECUTE;
         let flags = flags_of(protection);
         self.leaves(user_part(&range), &mut |cursor, leaf| {
-            for index in leaf.candidates() {
+            leaf.each(|index, entry, _| {
                 // The CPU may set the accessed and dirty bits between our load and store.
-                let changed = leaf.table.entry(index).try_update(
-                    Ordering::SeqCst,
-                    Ordering::Relaxed,
-                    |entry| (entry != 0).then_some(entry & !RIGHTS | flags),
-                );
-                if changed.is_ok_and(|old| tightens(old, flags)) {
+                let change = |entry| Some(entry & !RIGHTS | flags);
+                let old = entry.try_update(Ordering::SeqCst, Ordering::Relaxed, change);
+                if old.is_ok_and(|old| tightens(old, flags)) {
                     cursor.batch.page(leaf.at(index));
                 }
-            }
+            });
         });
     }
 
@@ -344,24 +350,21 @@ impl<'a> Cursor<'a> {
 
     fn share_leaf(&mut self, leaf: &Leaf, child: &mut Cursor<'_>, to: Table, rights: u64) {
         let mut fresh = 0;
-        for index in leaf.candidates() {
-            let mut entry = leaf.table.get(index);
-            if entry == 0 {
-                continue;
-            }
-            if entry & rights != 0 {
-                entry = leaf.table.entry(index).fetch_and(!rights, Ordering::SeqCst);
+        leaf.each(|index, entry, value| {
+            if value & rights != 0 {
+                entry.fetch_and(!rights, Ordering::SeqCst);
                 self.batch.page(leaf.at(index));
             }
-            meta::of(frame_of(entry)).refs.fetch_add(1, Ordering::Relaxed);
-            let new = entry & !(rights | ACCESSED | DIRTY);
-            if to.get(index) == 0 {
-                to.entry(index).store(new, Ordering::Relaxed);
+            meta::of(frame_of(value)).refs.fetch_add(1, Ordering::Relaxed);
+            let new = value & !(rights | ACCESSED | DIRTY);
+            let target = to.entry(index);
+            if target.load(Ordering::Relaxed) == 0 {
+                target.store(new, Ordering::Relaxed);
                 fresh += 1;
             } else {
                 child.set(to, leaf.at(index), new);
             }
-        }
+        });
         to.set_groups(to.groups() | leaf.table.groups());
         to.grow(fresh);
         child.count(fresh as isize);
@@ -381,15 +384,13 @@ impl<'a> Cursor<'a> {
         let mut result = Ok(());
         let mut last = usize::MAX;
         self.leaves(user_part(&from), &mut |cursor, leaf| {
-            for index in leaf.candidates() {
+            leaf.each(|index, _, _| {
                 let at = target(leaf.at(index));
-                let wanted = leaf.table.get(index) != 0 && at.get() / span(2) != last;
-                if !wanted || result.is_err() {
-                    continue;
+                if at.get() / span(2) != last && result.is_ok() {
+                    last = at.get() / span(2);
+                    result = cursor.make(at).map(drop);
                 }
-                last = at.get() / span(2);
-                result = cursor.make(at).map(drop);
-            }
+            });
         });
         if result.is_err() {
             // Whatever was made for it is empty, and goes again.
@@ -398,10 +399,7 @@ impl<'a> Cursor<'a> {
             return result;
         }
         self.leaves(user_part(&from), &mut |cursor, leaf| {
-            for index in leaf.candidates() {
-                if leaf.table.get(index) == 0 {
-                    continue;
-                }
+            leaf.each(|index, _, _| {
                 let entry = leaf.table.clear(index);
                 cursor.batch.page(leaf.at(index));
                 cursor.count(-1);
@@ -409,7 +407,7 @@ impl<'a> Cursor<'a> {
                 if let Some(table) = cursor.find(at) {
                     cursor.set(table, at.get(), entry);
                 }
-            }
+            });
         });
         Ok(())
     }
@@ -417,12 +415,7 @@ impl<'a> Cursor<'a> {
     /// Calls `visit` for each mapped page of `range` in ascending order, skipping holes quickly.
     pub fn for_each(&mut self, range: Range<VirtAddr>, visit: &mut dyn FnMut(VirtAddr, &Page)) {
         self.leaves(user_part(&range), &mut |_, leaf| {
-            for index in leaf.candidates() {
-                let entry = leaf.table.get(index);
-                if entry != 0 {
-                    visit(VirtAddr::new(leaf.at(index)), &page_of(entry));
-                }
-            }
+            leaf.each(|index, _, entry| visit(VirtAddr::new(leaf.at(index)), &page_of(entry)));
         });
     }
 }

@@ -164,15 +164,26 @@ impl Table {
         record.prev.store((groups >> 32) as u32, Ordering::Relaxed);
     }
 
-    /// The indices in `range` whose entries may be other than zero, in ascending order.
-    #[inline]
-    pub(super) fn candidates(self, range: Range<usize>) -> impl Iterator<Item = usize> {
-        let (first, last) = (range.start >> 3, range.end.div_ceil(8));
-        let below_last = if last >= 64 { u64::MAX } else { (1 << last) - 1 };
-        let bits =
-            if range.is_empty() { 0 } else { self.groups() & below_last & u64::MAX << first };
-        Bits(bits)
-            .flat_map(move |group| (group * 8).max(range.start)..(group * 8 + 8).min(range.end))
+    /// Calls `visit` for each entry in `range` that is not zero, in ascending order: its index,
+    /// itself, its value. Entries may be cleared meanwhile.
+    #[inline(always)]
+    pub(super) fn each(self, range: Range<usize>, mut visit: impl FnMut(usize, &AtomicU64, u64)) {
+        if range.is_empty() {
+            return;
+        }
+        let (first, last) = (range.start >> 3, (range.end - 1) >> 3);
+        let mut groups = self.groups() & u64::MAX << first & u64::MAX >> (63 - last);
+        while groups != 0 {
+            let start = groups.trailing_zeros() as usize * 8;
+            groups &= groups - 1;
+            for index in start.max(range.start)..(start + 8).min(range.end) {
+                let entry = self.entry(index);
+                let value = entry.load(Ordering::Relaxed);
+                if value != 0 {
+                    visit(index, entry, value);
+                }
+            }
+        }
     }
 }
 
@@ -181,16 +192,4 @@ impl Table {
 #[allow(clippy::cast_possible_truncation, reason = "entries name frames below 2^32")]
 pub(super) fn frame_of(entry: u64) -> u32 {
     ((entry & ADDRESS) >> 12) as u32
-}
-
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        let bit = self.0.trailing_zeros() as usize;
-        self.0 &= self.0.wrapping_sub(1);
-        (bit < 64).then_some(bit)
-    }
 }
