@@ -23,27 +23,46 @@
 
 extern crate alloc;
 
+#[cfg(not(loom))]
 pub mod channel;
+#[cfg(not(loom))]
 pub mod choice;
+#[cfg(not(loom))]
 mod cpu_set;
+#[cfg(not(loom))]
 mod join;
+#[cfg(not(loom))]
 mod machine;
+#[cfg(loom)]
+mod models;
+#[cfg(not(loom))]
 mod policy;
+mod primitive;
 mod queue;
+#[cfg(not(loom))]
 mod sched;
 mod select;
 pub mod sync;
+#[cfg(not(loom))]
 mod task;
+#[cfg(not(loom))]
 pub mod timer;
 pub mod wait;
 
-pub use cpu_set::CpuSet;
-pub use join::{JoinHandle, spawn_join};
-pub use policy::{MAX_NICE, MIN_NICE, Policy};
-pub use sched::{
-    CpuStats, YieldNow, cpu_stats, current_task, need_resched, preempt, run, run_until, runnable,
-    user_begin, user_end, yield_now,
+#[cfg(loom)]
+use models::{scheduler as sched, scheduler as task};
+
+pub use select::{Either, Select, select};
+
+#[cfg(not(loom))]
+pub use {
+    cpu_set::CpuSet,
+    join::{JoinHandle, spawn_join},
+    policy::{MAX_NICE, MIN_NICE, Policy},
+    sched::{
+        CpuStats, YieldNow, cpu_stats, current_task, need_resched, preempt, run, run_until,
+        runnable, user_begin, user_end, yield_now,
+    },
+    task::{Spawn, State, TaskInfo, TaskRef, spawn, tasks},
+    timer::sleep_until,
 };
-pub use select::{Either, select};
-pub use task::{Spawn, State, TaskInfo, TaskRef, spawn, tasks};
-pub use timer::sleep_until;

@@ -2,16 +2,12 @@
 
 use crate::{
     CpuSet,
-    queue::{Inbox, RunQueue},
+    queue::{Door, RunQueue},
     task::{self, NIL, Record},
     timer::TimerHeap,
 };
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-    fence,
-};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use framework::{CpuId, cpu};
 use spin::{Mutex, MutexGuard};
 
@@ -27,10 +23,9 @@ pub(super) const SLICED: u32 = 0x100;
 /// One CPU's part of the scheduler, on cache lines of its own.
 #[repr(align(64))]
 pub(crate) struct Cpu {
-    /// Tasks woken by other CPUs and by interrupts.
-    pub(super) inbox: Inbox,
-    /// `IDLE`, or the rank of what runs and perhaps `SLICED`; read by whoever fills the inbox.
-    pub(super) presence: AtomicU32,
+    /// Tasks woken by other CPUs and by interrupts. The presence is `IDLE`, or the rank of what
+    /// runs and perhaps `SLICED`.
+    pub(super) door: Door,
     /// Something happened that `preempt` must look at.
     pub(super) attention: AtomicBool,
     /// A wake now comes from a peer that is likely to wait next.
@@ -59,8 +54,7 @@ pub(crate) struct Cpu {
 impl Cpu {
     const fn new() -> Self {
         Self {
-            inbox: Inbox::new(),
-            presence: AtomicU32::new(SLICED),
+            door: Door::new(SLICED),
             attention: AtomicBool::new(false),
             synchronous: AtomicBool::new(false),
             current: AtomicU32::new(NIL),
@@ -98,13 +92,6 @@ impl Cpu {
     /// How many tasks wait for this CPU, those in the inbox not counted.
     pub(super) fn ready(&self) -> u32 {
         self.waiting.load(Relaxed)
-    }
-
-    /// Says what this CPU is about to do. The caller looks at the inbox afterwards: whoever pushed
-    /// without seeing this is seen then.
-    pub(super) fn announce(&self, presence: u32) {
-        self.presence.store(presence, Relaxed);
-        fence(SeqCst);
     }
 }
 

@@ -12,10 +12,7 @@ use crate::{
     task::{NIL, Place, Record, Runnable, record},
 };
 use async_task::ScheduleInfo;
-use core::sync::atomic::{
-    Ordering::{Relaxed, SeqCst},
-    fence,
-};
+use core::sync::atomic::Ordering::Relaxed;
 use framework::CpuId;
 
 /// Called by a waker, in any context, with the task that became ready.
@@ -95,38 +92,41 @@ pub(super) fn send(target: CpuId, runnable: Runnable) {
     task.set_place(Place::Inbox);
     task.put(runnable);
     let cpu = cpu::of(target);
-    cpu.inbox.push(task.index(), &task.next);
-    fence(SeqCst);
-    if cpu.would_sleep_over(rank) {
+    let presence = cpu.door.send(task.index(), &task.next);
+    if would_sleep_over(presence, rank) {
         cpu.attention.store(true, Relaxed);
         framework::cpu::kick(target);
     }
 }
 
+/// The rank of what runs on a CPU that says `presence`.
+fn running_rank(presence: u32) -> u8 {
+    let [rank, ..] = presence.to_le_bytes();
+    rank
+}
+
+/// Whether a CPU that says `presence` would let a task of `rank` in its inbox wait too long.
+fn would_sleep_over(presence: u32, rank: u8) -> bool {
+    let running = running_rank(presence);
+    let shared = presence & SLICED != 0;
+    presence == IDLE
+        || rank > running
+        || !shared && (rank == running || running == Policy::Fair.rank())
+}
+
 impl Cpu {
     /// The rank of what runs here; 0 if nothing does.
     fn rank(&self) -> u8 {
-        let [rank, ..] = self.presence.load(Relaxed).to_le_bytes();
-        rank
-    }
-
-    /// Whether a task of `rank` in the inbox would have to wait for longer than its turn.
-    fn would_sleep_over(&self, rank: u8) -> bool {
-        let presence = self.presence.load(Relaxed);
-        let running = self.rank();
-        let shared = presence & SLICED != 0;
-        presence == IDLE
-            || rank > running
-            || !shared && (rank == running || running == Policy::Fair.rank())
+        running_rank(self.door.presence())
     }
 
     /// Moves what others sent into the queue.
     pub(super) fn drain(&self) {
-        if self.inbox.is_empty() {
+        if self.door.is_empty() {
             return;
         }
         let mut queue = self.lock();
-        let mut index = reverse(self.inbox.take());
+        let mut index = reverse(self.door.take());
         while index != NIL {
             let task = record(index);
             index = task.next.load(Relaxed);

@@ -39,7 +39,7 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
             None => cpu.sleep(this, longest_sleep),
         }
     }
-    cpu.announce(SLICED);
+    cpu.door.hint(SLICED);
 }
 
 impl Cpu {
@@ -79,11 +79,8 @@ impl Cpu {
             drop(queue);
             self.balance(this);
         }
-        if self.presence.load(Relaxed) != presence {
-            self.announce(presence);
-            if !self.inbox.is_empty() {
-                self.attention.store(true, Relaxed);
-            }
+        if self.door.presence() != presence && self.door.announce(presence) {
+            self.attention.store(true, Relaxed);
         }
         self.arm(look.min(self.next_timer.load(Relaxed)));
     }
@@ -92,15 +89,16 @@ impl Cpu {
     fn sleep(&self, this: CpuId, longest: u64) {
         let mine = CpuSet::only(this).bits();
         IDLE_CPUS.fetch_or(mine, Relaxed);
-        self.announce(IDLE);
+        let called = self.door.announce(IDLE);
         let limit = self.clock.mark().saturating_add(longest);
         let alarm = self.next_timer.load(Relaxed).min(limit);
         self.alarm.store(alarm, Relaxed);
         machine::set_alarm((alarm != NEVER).then_some(Instant::from_nanos(alarm)));
-        let ready = || !self.inbox.is_empty() || self.ready() > 0 || self.attention.load(Relaxed);
+        let ready =
+            || called || !self.door.is_empty() || self.ready() > 0 || self.attention.load(Relaxed);
         machine::halt_unless(ready);
         self.attention.store(false, Relaxed);
-        self.presence.store(SLICED, Relaxed);
+        self.door.hint(SLICED);
         IDLE_CPUS.fetch_and(!mine, Relaxed);
         self.clock.charge_idle();
     }

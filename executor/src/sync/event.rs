@@ -1,22 +1,24 @@
 //! A flag to wait for.
 
-use crate::wait::WaitQueue;
-use core::sync::atomic::{
-    AtomicBool,
-    Ordering::{AcqRel, Acquire, Release},
+use crate::{
+    primitive::{AtomicBool, constructor},
+    wait::WaitQueue,
 };
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 /// A flag that tasks wait for; it stays set until it is cleared.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Event {
     set: AtomicBool,
     waiting: WaitQueue,
 }
 
 impl Event {
-    /// An event that is not set.
-    pub const fn new() -> Self {
-        Self { set: AtomicBool::new(false), waiting: WaitQueue::new() }
+    constructor! {
+        /// An event that is not set.
+        pub fn new() -> Self {
+            Self { set: AtomicBool::new(false), waiting: WaitQueue::new() }
+        }
     }
 
     /// Sets it and wakes all who wait.
@@ -42,9 +44,15 @@ impl Event {
     pub async fn wait(&self) {
         while !self.is_set() {
             let listener = self.waiting.listen(u32::MAX, false);
-            if !self.is_set() {
+            if cfg!(jinux_mutant = "event_look") || !self.is_set() {
                 listener.await;
             }
         }
+    }
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -3,7 +3,10 @@
 //! First come, first served: an unlock hands the lock over to the first who waits, so it is never
 //! free in between and nobody is passed. One who gives up waiting hands on what he was given.
 
-use crate::wait::{Nodes, Wakers, Woken};
+use crate::{
+    primitive::{Lock, LockGuard, constructor},
+    wait::{Nodes, Wakers, Woken},
+};
 use core::{
     fmt, mem,
     ops::{Deref, DerefMut},
@@ -13,9 +16,9 @@ use core::{
 
 /// A lock whose waiters are tasks. For short sections without `.await` use a spin lock.
 pub struct Mutex<T> {
-    gate: spin::Mutex<Gate>,
+    gate: Lock<Gate>,
     /// Locked by whoever the gate let in, so nobody ever spins on it.
-    value: spin::Mutex<T>,
+    value: Lock<T>,
 }
 
 struct Gate {
@@ -27,10 +30,12 @@ struct Gate {
 const TURN: u32 = 1;
 
 impl<T> Mutex<T> {
-    /// An unlocked lock.
-    pub const fn new(value: T) -> Self {
-        let gate = Gate { locked: false, waiting: Nodes::new() };
-        Self { gate: spin::Mutex::new(gate), value: spin::Mutex::new(value) }
+    constructor! {
+        /// An unlocked lock.
+        pub fn new(value: T) -> Self {
+            let gate = Gate { locked: false, waiting: Nodes::new() };
+            Self { gate: Lock::new(gate), value: Lock::new(value) }
+        }
     }
 
     /// Locks it if it is free.
@@ -48,8 +53,8 @@ impl<T> Mutex<T> {
     ///
     /// # Cancel safety
     /// Dropped before it completes, it gives up its place in the queue.
-    pub fn lock(&self) -> Lock<'_, T> {
-        Lock { mutex: self, key: None }
+    pub fn lock(&self) -> Locking<'_, T> {
+        Locking { mutex: self, key: None }
     }
 
     fn guard(&self) -> MutexGuard<'_, T> {
@@ -69,13 +74,13 @@ impl<T> Mutex<T> {
 
 /// The future of [`Mutex::lock`].
 #[must_use = "a lock is taken only when awaited"]
-pub struct Lock<'a, T> {
+pub struct Locking<'a, T> {
     mutex: &'a Mutex<T>,
     /// The node, while it waits.
     key: Option<u32>,
 }
 
-impl<'a, T> Future for Lock<'a, T> {
+impl<'a, T> Future for Locking<'a, T> {
     type Output = MutexGuard<'a, T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -102,12 +107,12 @@ impl<'a, T> Future for Lock<'a, T> {
     }
 }
 
-impl<T> Drop for Lock<'_, T> {
+impl<T> Drop for Locking<'_, T> {
     fn drop(&mut self) {
         let Some(key) = mem::take(&mut self.key) else { return };
         let (waker, turn) = self.mutex.gate.lock().waiting.remove(key);
         drop(waker);
-        if turn.is_some() {
+        if turn.is_some() && !cfg!(jinux_mutant = "hand_on") {
             self.mutex.hand_over();
         }
     }
@@ -117,7 +122,7 @@ impl<T> Drop for Lock<'_, T> {
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     /// `Some` until the drop.
-    value: Option<spin::MutexGuard<'a, T>>,
+    value: Option<LockGuard<'a, T>>,
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
@@ -152,12 +157,12 @@ impl<T> fmt::Debug for Mutex<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use alloc::{boxed::Box, vec::Vec};
 
-    fn poll<'a, T>(lock: &mut Pin<Box<Lock<'a, T>>>) -> Option<MutexGuard<'a, T>> {
+    fn poll<'a, T>(lock: &mut Pin<Box<Locking<'a, T>>>) -> Option<MutexGuard<'a, T>> {
         match lock.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(guard) => Some(guard),
             Poll::Pending => None,

@@ -13,8 +13,7 @@ use core::{
 use framework::CpuId;
 use spin::{Mutex, RwLock};
 
-/// No record.
-pub(crate) const NIL: u32 = u32::MAX;
+pub(crate) use crate::queue::NIL;
 
 /// Where a task is. Stored as a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,17 +11,13 @@
 //! fence and a load.
 
 use super::{Listener, Nodes, Wakers};
+use crate::primitive::{AtomicU32, Lock, constructor, fence};
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     fmt,
-    sync::atomic::{
-        AtomicU32,
-        Ordering::{Relaxed, SeqCst},
-        fence,
-    },
+    sync::atomic::Ordering::{Relaxed, SeqCst},
 };
 use slab::Slab;
-use spin::Mutex;
 
 /// Told of every wake-up it asked for; an epoll instance, for example.
 pub trait Observer: Send + Sync {
@@ -40,7 +36,7 @@ pub struct ObserverKey(usize);
 pub struct WaitQueue {
     /// Listed nodes and observers.
     present: AtomicU32,
-    inner: Mutex<Option<Box<Inner>>>,
+    inner: Lock<Option<Box<Inner>>>,
 }
 
 pub(super) struct Inner {
@@ -49,9 +45,11 @@ pub(super) struct Inner {
 }
 
 impl WaitQueue {
-    /// An empty queue.
-    pub const fn new() -> Self {
-        Self { present: AtomicU32::new(0), inner: Mutex::new(None) }
+    constructor! {
+        /// An empty queue.
+        pub fn new() -> Self {
+            Self { present: AtomicU32::new(0), inner: Lock::new(None) }
+        }
     }
 
     /// Registers for the next wake-up with an event of `mask`, from this moment on, whether the
@@ -60,7 +58,9 @@ impl WaitQueue {
     /// Of exclusive listeners a wake-up reaches only as many as it says.
     pub fn listen(&self, mask: u32, exclusive: bool) -> Listener<'_> {
         let key = self.with(|inner| inner.nodes.insert(mask, exclusive));
-        fence(SeqCst);
+        if !cfg!(jinux_mutant = "listen_fence") {
+            fence(SeqCst);
+        }
         Listener::new(self, key)
     }
 
@@ -122,7 +122,9 @@ impl WaitQueue {
     }
 
     fn wake(&self, mask: u32, exclusive: u32) -> u32 {
-        fence(SeqCst);
+        if !cfg!(jinux_mutant = "wake_fence") {
+            fence(SeqCst);
+        }
         if self.present.load(Relaxed) == 0 { 0 } else { self.wake_present(mask, exclusive) }
     }
 
@@ -205,7 +207,7 @@ impl fmt::Debug for WaitQueue {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use alloc::{task::Wake, vec::Vec};
