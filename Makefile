@@ -20,7 +20,7 @@ JINUX := $(TARGET)/release/jinux
 QEMU_FLAGS = --machine $(MACHINE) --smp $(SMP) --mem $(MEM) --initrd $(or $(INITRD),$(TARGET)/initramfs.cpio) \
 	$(if $(APPEND),--append '$(APPEND)') $(foreach disk,$(DISK),--disk $(disk))
 
-.PHONY: help setup build run test check linux run-linux clean
+.PHONY: help setup build run test check linux run-linux latency clean
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -70,6 +70,10 @@ run-linux: linux ## Boot Debian's kernel with the same files, to compare
 	$(CARGO) build --release --locked -p tools
 	$(if $(INITRD),,$(JINUX) initramfs -o $(TARGET)/initramfs.cpio)
 	$(JINUX) qemu --kernel $(LINUX) $(QEMU_FLAGS) --append console=ttyS0
+
+latency: linux build ## Count instructions of basic operations, beside Debian's kernel
+	@$(SETUP) qemu busybox musl
+	$(JINUX) latency --reference $(LINUX)
 
 clean: ## Remove what was built
 	rm -rf $(TARGET)

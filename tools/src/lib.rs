@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod initramfs;
+pub mod latency;
 pub mod machine;
 pub mod paths;
 pub mod session;

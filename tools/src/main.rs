@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use std::{fs, path::PathBuf, process::ExitCode};
 use tools::{
     initramfs::Initramfs,
+    latency,
     machine::{Kind, Machine},
     paths, symbols,
     test::{self, Options, Suite},
@@ -36,6 +37,8 @@ enum Request {
     },
     /// Run every check and every test; the last line counts them.
     Test(TestArguments),
+    /// Count the guest instructions of system calls, process and memory operations.
+    Latency(LatencyArguments),
 }
 
 #[derive(Args)]
@@ -83,6 +86,18 @@ struct InitramfsArguments {
 }
 
 #[derive(Args)]
+struct LatencyArguments {
+    /// The kernel [default: target/jinux.elf].
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Another kernel, such as Linux, to compare with in the same machine.
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// Only these rows [default: all].
+    rows: Vec<String>,
+}
+
+#[derive(Args)]
 struct TestArguments {
     /// Only these suites; may be given several times [default: all].
     #[arg(long, value_enum)]
@@ -103,6 +118,7 @@ fn main() -> ExitCode {
         Request::Qemu(arguments) => qemu(arguments),
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
         Request::Symbols { from, to } => symbols::install(&from, &to).map(|()| 0),
+        Request::Latency(arguments) => latency_table(&arguments).map(|()| 0),
         Request::Test(TestArguments { suite: suites, kernel, smp, filter }) => {
             test::run(&Options { suites, filter, kernel, smp })
         }
@@ -132,6 +148,18 @@ fn qemu(arguments: QemuArguments) -> Result<u8> {
         return Ok(0);
     }
     machine.run()
+}
+
+fn latency_table(arguments: &LatencyArguments) -> Result<()> {
+    let kernel = arguments.kernel.clone().unwrap_or_else(paths::kernel);
+    eprintln!("measuring {}", kernel.display());
+    let measured = latency::measure(&kernel, &arguments.rows)?;
+    let reference = arguments.reference.as_ref().map(|reference| {
+        eprintln!("measuring {}", reference.display());
+        latency::measure(reference, &arguments.rows)
+    });
+    print!("{}", latency::table(&measured, reference.transpose()?.as_ref()));
+    Ok(())
 }
 
 fn initramfs(arguments: &InitramfsArguments) -> Result<()> {

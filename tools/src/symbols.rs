@@ -186,8 +186,9 @@ mod tests {
     #[test]
     fn the_kernel_finds_what_is_written() {
         let base = 0xffff_ffff_8010_0000;
-        let name =
-            |n: u64| format!("kernel::{}::function_{n}", if n.is_multiple_of(3) { "fs" } else { "net" });
+        let name = |n: u64| {
+            format!("kernel::{}::function_{n}", if n.is_multiple_of(3) { "fs" } else { "net" })
+        };
         let functions: Vec<_> = (0..1000).map(|n| (base + n * n, name(n))).collect();
         let table = encode(&functions).unwrap();
         assert_eq!(find(&table, base - 1), None);

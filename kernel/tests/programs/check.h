@@ -20,6 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
+// An address that is never mapped, which the compiler cannot know.
+__attribute__((unused)) static void *volatile wild = (void *)8;
+
 // Prints `EXPR = RESULT` or `EXPR = -1 errno N`.
 #define SHOW(expr)                                                        \
     ({                                                                    \

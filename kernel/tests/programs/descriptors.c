@@ -9,7 +9,7 @@ static void table(void) {
     SHOW(open("missing", O_RDONLY));
     SHOW(open("file/below", O_RDONLY));
     SHOW(open("", O_RDONLY));
-    SHOW(open((char *)8, O_RDONLY));
+    SHOW(open(wild, O_RDONLY));
     SHOW(open(".", O_WRONLY));
     SHOW(open("file", O_RDONLY | O_DIRECTORY));
     SHOW(dup(fd));
@@ -74,10 +74,10 @@ static void bytes(void) {
     SHOW(ftruncate(fd, 8192));
     SHOW(pread(fd, buf, 1, 8191));
     CHECK(buf[0] == 0);
-    SHOW(read(fd, (char *)8, 10));
-    SHOW(write(fd, (char *)8, 10));
+    SHOW(read(fd, wild, 10));
+    SHOW(write(fd, wild, 10));
     SHOW(write(fd, NULL, 0));
-    SHOW(pread(fd, (char *)8, 10, 0));
+    SHOW(pread(fd, wild, 10, 0));
     SHOW(close(fd));
     fd = open("file", O_RDONLY);
     SHOW(write(fd, "x", 1));
@@ -103,8 +103,8 @@ static void vectors(void) {
     printf("%s %s\n", a, b);
     SHOW(readv(fd, in, -1));
     SHOW(readv(fd, in, 1025));
-    SHOW(readv(fd, (void *)8, 1));
-    struct iovec bad[2] = {{a, 3}, {(void *)8, 3}};
+    SHOW(readv(fd, wild, 1));
+    struct iovec bad[2] = {{a, 3}, {wild, 3}};
     SHOW(preadv(fd, bad, 2, 0));
     SHOW(pwritev(fd, out, 3, 2));
     SHOW(lseek(fd, 0, SEEK_END));
@@ -147,7 +147,7 @@ static void stats(void) {
     times[1].tv_nsec = 1000000000;
     SHOW(futimens(fd, times));
     SHOW(fstat(99, &st));
-    SHOW(syscall(SYS_fstat, fd, (void *)8));
+    SHOW(syscall(SYS_fstat, fd, wild));
     SHOW(fstat(0 * fd + fd, &st));
     SHOW(fallocate(fd, 0, 0, 20000));
     SHOW(lseek(fd, 0, SEEK_END));

@@ -13,7 +13,7 @@ static void basic(void) {
     int fds[2];
     char buf[100];
     SHOW(pipe2(fds, 0x1));
-    SHOW(pipe((int *)8));
+    SHOW(pipe(wild));
     SHOW(pipe2(fds, O_NONBLOCK));
     SHOW(read(fds[0], buf, 1));
     SHOW(ready(fds[0]));
@@ -40,9 +40,9 @@ static void basic(void) {
     SHOW(write(fds[1], big, 200));
     SHOW(fcntl(fds[0], F_SETPIPE_SZ, 4096));
     SHOW(read(fds[0], big, 70000));
-    SHOW(write(fds[1], (char *)8, 10));
+    SHOW(write(fds[1], wild, 10));
     SHOW(write(fds[1], "end", 3));
-    SHOW(read(fds[0], (char *)8, 10));
+    SHOW(read(fds[0], wild, 10));
     SHOW(read(fds[0], buf, 10));
     close(fds[1]);
     SHOW(ready(fds[0]));

@@ -92,8 +92,8 @@ static void cloning(void) {
     CHECK(waitpid(child, NULL, __WALL) == child);
     SHOW(syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0));
     SHOW(syscall(SYS_clone, CLONE_SIGHAND, 0, 0, 0, 0));
-    SHOW(syscall(SYS_clone3, (void *)8, 88));
-    SHOW(syscall(SYS_clone3, (void *)8, 8));
+    SHOW(syscall(SYS_clone3, wild, 88));
+    SHOW(syscall(SYS_clone3, wild, 8));
     volatile int seen = 1;
     if (!vfork()) {
         seen = 2;
@@ -118,8 +118,8 @@ static void executing(void) {
     SHOW(execve("garbage", argv, envp));
     close(fd);
     SHOW(execve("garbage", argv, envp));
-    SHOW(execve(self, (char **)8, envp));
-    SHOW(execve((char *)8, argv, envp));
+    SHOW(execve(self, wild, envp));
+    SHOW(execve(wild, argv, envp));
     fd = open("script", O_CREAT | O_WRONLY | O_TRUNC, 0755);
     dprintf(fd, "#!%s -script  with blanks \n", self);
     close(fd);
@@ -232,7 +232,7 @@ static void attributes(void) {
     SHOW(uname(&uts));
     puts(uts.sysname);
     puts(uts.machine);
-    SHOW(uname((void *)8));
+    SHOW(uname(wild));
     SHOW(nice(5));
     SHOW(getpriority(PRIO_PROCESS, 0));
     SHOW(setpriority(PRIO_PROCESS, 99999, 0));

@@ -42,7 +42,7 @@ static void actions(void) {
     SHOW(sigaction(SIGSTOP, &old, NULL));
     SHOW(syscall(SYS_rt_sigaction, 65, NULL, NULL, 8));
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4));
-    SHOW(syscall(SYS_rt_sigaction, SIGUSR1, (void *)8, NULL, 8));
+    SHOW(syscall(SYS_rt_sigaction, SIGUSR1, wild, NULL, 8));
     handle_info(SIGUSR2, 0);
     union sigval v = {.sival_int = 42};
     SHOW(sigqueue(getpid(), SIGUSR2, v));

@@ -45,7 +45,7 @@ static void futexes(void) {
     SHOW(futex(&word, FUTEX_WAIT, 1, NULL, NULL, 0));
     SHOW(futex(&word, FUTEX_WAIT, 0, &ms, NULL, 0));
     SHOW(futex(&word, FUTEX_WAIT, 0, &bad, NULL, 0));
-    SHOW(futex((int *)8, FUTEX_WAIT, 0, &ms, NULL, 0));
+    SHOW(futex(wild, FUTEX_WAIT, 0, &ms, NULL, 0));
     SHOW(futex((int *)((char *)&word + 1), FUTEX_WAIT, 0, &ms, NULL, 0));
     SHOW(futex(&word, FUTEX_WAKE, 1, NULL, NULL, 0));
     SHOW(futex(&word, 99, 1, NULL, NULL, 0));
