@@ -28,6 +28,16 @@ impl Scale {
         })
     }
 
+    /// The rate in Hz that KVM's clock tells as a scale to nanoseconds: `(ticks << shift) * mult >>
+    /// 32`, or a shift to the right where it is negative.
+    pub(crate) fn kvm_clock_hz(mult: u32, shift: i8) -> Option<u64> {
+        let hz = (u128::from(1_000_000_000u32) << 32).checked_div(u128::from(mult))?;
+        let by = u32::from(shift.unsigned_abs());
+        let hz =
+            if shift < 0 { hz.checked_mul(1u128.checked_shl(by)?)? } else { hz.checked_shr(by)? };
+        u64::try_from(hz).ok().filter(|&hz| hz != 0)
+    }
+
     /// Converts a number of ticks; the end of time is the largest number.
     #[inline]
     pub(crate) fn apply(self, ticks: u64) -> u64 {
@@ -55,6 +65,17 @@ mod tests {
             assert!(error < exact >> 31, "{hz} Hz: {error} ns off in {years} years");
         }
         assert_eq!(Scale::new(1_000_000, NS).unwrap().apply(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_rate_of_the_kvm_clock() {
+        assert_eq!(Scale::kvm_clock_hz(1 << 31, 0), Some(2 * NS));
+        assert_eq!(Scale::kvm_clock_hz(1 << 31, 1), Some(NS));
+        assert_eq!(Scale::kvm_clock_hz(1 << 31, -1), Some(4 * NS));
+        assert_eq!(Scale::kvm_clock_hz(3_579_139_413, -1).map(|hz| hz / 1_000_000), Some(2400));
+        assert_eq!(Scale::kvm_clock_hz(0, 0), None);
+        assert_eq!(Scale::kvm_clock_hz(1, -128), None);
+        assert_eq!(Scale::kvm_clock_hz(1, 127), None);
     }
 
     #[test]

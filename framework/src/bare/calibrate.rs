@@ -8,6 +8,7 @@ use super::{
     apic,
     clock::{NS, tsc},
     features::cpuid,
+    kvm,
     mmio::Mmio,
     pit, rtc,
 };
@@ -64,21 +65,20 @@ fn sample(read: &dyn Fn() -> u64) -> Sample {
 
 /// Finds the rates by the best means there is; `None` if there is none.
 pub(super) fn rates(platform: &Platform) -> Option<Rates> {
-    let told = told();
-    let tsc_told = told.and_then(|rates| (rates.tsc != 0).then_some(rates.tsc));
-    if let Some(rates) = told.filter(|rates| rates.tsc != 0 && rates.apic != 0) {
-        return Some(rates);
-    }
-    if let Some(hz) = tsc_told {
-        let counter = Reference { name: "CPUID", hz, mask: u64::MAX, read: &tsc };
-        return compare(&counter).map(|rates| Rates { tsc: hz, ..rates });
+    if let Some(told) = told() {
+        if told.apic != 0 {
+            return Some(told);
+        }
+        let counter = Reference { name: told.by, hz: told.tsc, mask: u64::MAX, read: &tsc };
+        return compare(&counter).map(|rates| Rates { apic: rates.apic, ..told });
     }
     let hpet = platform.hpet.and_then(by_hpet);
     let timer = platform.fixed.and_then(|fixed| fixed.pm_timer);
     hpet.or_else(|| timer.and_then(by_pm_timer)).or_else(by_pit).or_else(by_apic).or_else(by_rtc)
 }
 
-/// What CPUID tells: leaf 0x15 (SDM 2A, CPUID), or a hypervisor's leaf 0x4000_0010.
+/// What CPUID tells: leaf 0x15 (SDM 2A, CPUID), or a hypervisor's leaf 0x4000_0010; or KVM's
+/// clock. The rate of the APIC's timer may be 0: not told.
 fn told() -> Option<Rates> {
     let crystal = cpuid(0x15, 0);
     if crystal.eax != 0 && crystal.ebx != 0 && crystal.ecx != 0 {
@@ -88,7 +88,10 @@ fn told() -> Option<Rates> {
     }
     let hypervisor = cpuid(0x4000_0010, 0);
     let (tsc, apic) = (1000 * u64::from(hypervisor.eax), 1000 * u64::from(hypervisor.ebx));
-    (tsc != 0).then_some(Rates { tsc, apic, by: "the hypervisor" })
+    if tsc != 0 {
+        return Some(Rates { tsc, apic, by: "the hypervisor" });
+    }
+    kvm::tsc_hz().map(|tsc| Rates { tsc, apic: 0, by: "the KVM clock" })
 }
 
 /// Compares both counters with a reference.

@@ -10,7 +10,7 @@ use crate::{
     time::{Instant, TscClock},
 };
 use core::{
-    arch::x86_64::_rdtsc,
+    arch::{asm, x86_64::_rdtsc},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
@@ -45,6 +45,10 @@ static BASE: AtomicU64 = AtomicU64::new(0);
 static TO_NS: Setting = Setting::new(Scale::ZERO);
 /// From nanoseconds to what the timer counts.
 static TO_TIMER: Setting = Setting::new(Scale::ZERO);
+/// The latest counter value that any CPU has seen while others were started.
+static LATEST: AtomicU64 = AtomicU64::new(0);
+/// How far a CPU's counter was behind another's, in ticks.
+static BEHIND: AtomicU64 = AtomicU64::new(0);
 /// The UNIX time at boot, in nanoseconds.
 static WALL: AtomicU64 = AtomicU64::new(0);
 
@@ -96,10 +100,26 @@ pub(crate) fn boot_wall_clock() -> Duration {
     Duration::from_nanos(WALL.load(Ordering::Relaxed))
 }
 
+/// Compares this CPU's counter with those of the CPUs that do the same at this time: what is read
+/// after another's value was seen must not be less.
+pub(super) fn compare_counters() {
+    let latest = LATEST.load(Ordering::SeqCst);
+    // SAFETY: a fence, which keeps the counter from being read before the load is done.
+    unsafe { asm!("lfence", options(nostack, preserves_flags)) };
+    let now = tsc();
+    BEHIND.fetch_max(latest.saturating_sub(now), Ordering::SeqCst);
+    LATEST.fetch_max(now, Ordering::SeqCst);
+}
+
+/// Whether the CPUs' counters agree, as far as they have been compared.
+pub(super) fn counters_agree() -> bool {
+    BEHIND.load(Ordering::SeqCst) == 0
+}
+
 pub(crate) fn tsc_clock() -> Option<TscClock> {
     let Scale { mult, shift } = TO_NS.get();
     let base_tsc = BASE.load(Ordering::Relaxed);
-    (mult != 0).then_some(TscClock { base_tsc, base_ns: 0, mult, shift })
+    (mult != 0 && counters_agree()).then_some(TscClock { base_tsc, base_ns: 0, mult, shift })
 }
 
 pub(crate) fn set_alarm(at: Option<Instant>) {

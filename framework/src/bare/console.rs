@@ -16,6 +16,14 @@ static TRIED: AtomicBool = AtomicBool::new(false);
 /// panicked, or a stopped CPU.
 const PATIENCE: u32 = 10_000_000;
 
+/// The lock is of no use any more.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// Writes without the lock from now on: all other CPUs have been stopped, whatever they held.
+pub(super) fn break_lock() {
+    BROKEN.store(true, Ordering::Relaxed);
+}
+
 /// Whether the port is there.
 pub(super) fn present() -> bool {
     write(b"");
@@ -24,6 +32,9 @@ pub(super) fn present() -> bool {
 
 pub(crate) fn write(bytes: &[u8]) {
     for _ in 0..PATIENCE {
+        if BROKEN.load(Ordering::Relaxed) {
+            break;
+        }
         if let Some(mut uart) = UART.try_lock() {
             if !TRIED.swap(true, Ordering::Relaxed) {
                 *uart = open();

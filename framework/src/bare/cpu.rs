@@ -30,6 +30,8 @@ static REMOTES: [Remote; MAX_CPUS] =
 
 /// A CPU panicked: all others are to stop.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// How many have.
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
 #[inline]
 pub(crate) fn current() -> CpuId {
@@ -83,18 +85,25 @@ pub(super) fn send(cpu: CpuId, vector: u8) {
     apic::send(REMOTES[cpu.index()].apic.load(Ordering::Acquire), Command::Vector(vector));
 }
 
-/// Stops all other CPUs where they are.
+/// Stops all other CPUs where they are, and waits a moment until they have stopped.
 pub(super) fn stop_others() {
     STOP.store(true, Ordering::SeqCst);
     let me = current().index();
     for index in (0..count()).filter(|&index| index != me) {
         apic::send(REMOTES[index].apic.load(Ordering::Acquire), Command::Nmi);
     }
+    for _ in 0..1_000_000 {
+        if STOPPED.load(Ordering::Acquire) + 1 >= count() {
+            break;
+        }
+        core::hint::spin_loop();
+    }
 }
 
 /// Stops this CPU if another one panicked.
 pub(super) fn stop_if_asked() {
     if STOP.load(Ordering::SeqCst) {
+        STOPPED.fetch_add(1, Ordering::AcqRel);
         stop();
     }
 }

@@ -14,6 +14,7 @@ mod heap;
 mod interrupt;
 mod io_apic;
 pub(crate) mod irq;
+mod kvm;
 mod local;
 pub(crate) mod memory;
 mod mmio;

@@ -48,6 +48,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         Err(_) => cpu::stop(),
     }
     cpu::stop_others();
+    console::break_lock();
     // The console does not fail.
     let _ = writeln!(Console, "\nkernel {info}\ncpu {} of {}", me - 1, cpu::count());
     let _ = backtrace::print(&mut Console, frame_pointer());

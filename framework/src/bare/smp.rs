@@ -5,7 +5,7 @@
 
 use super::{
     apic::{self, Command},
-    cpu, init_cpu, interrupt, memory, paging,
+    clock, cpu, init_cpu, interrupt, memory, paging,
 };
 use crate::{
     PhysAddr,
@@ -26,6 +26,9 @@ const TRAMPOLINE: u8 = 8;
 
 /// How long a CPU may take to come up.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a CPU compares its counter with that of the one that started it.
+const COMPARISONS: usize = 1000;
 
 global_asm!(include_str!("smp.s"), run = sym run, max_cpus = const MAX_CPUS);
 
@@ -94,12 +97,15 @@ pub(super) fn start_others(run: fn() -> !) {
             others[..wanted].iter().for_each(|&id| apic::send(id, Command::Startup(TRAMPOLINE)));
             sent_again = true;
         }
-        core::hint::spin_loop();
+        clock::compare_counters();
     }
     // One that comes up from now on finds no stack.
     SMP_STACKS.iter().for_each(|slot| slot.store(0, Ordering::Release));
     if cpu::count() <= wanted {
         log::warn!("{} of {wanted} other CPUs came up", cpu::count() - 1);
+    }
+    if !clock::counters_agree() {
+        log::warn!("the CPUs' time stamp counters do not agree: time can be seen to go back");
     }
     GO.store(true, Ordering::Release);
 }
@@ -119,6 +125,9 @@ extern "C" fn run(index: usize) -> ! {
     apic::enable(interrupt::SPURIOUS);
     apic::enable_timer(interrupt::TIMER);
     cpu::announce();
+    for _ in 0..COMPARISONS {
+        clock::compare_counters();
+    }
     cpu::COUNT.fetch_add(1, Ordering::AcqRel);
     while !GO.load(Ordering::Acquire) {
         core::hint::spin_loop();
