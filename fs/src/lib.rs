@@ -33,11 +33,11 @@ pub use anonymous::AnonymousFs;
 pub use framework::{Sink, Source};
 pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals};
 pub use vfs::{
-    Access, Allocate, Caller, Capabilities, Credentials, Dentry, DeviceNumber, Directory, Emit,
-    Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink, Make, MakeAttributes,
-    Metadata, Miss, Mount, MountFlags, MountTable, NAME_MAX, NewInode, OpenDevice, OpenFile,
-    OpenFlags, OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, Remount, RenameFlags, Role,
-    SetAttributes, SetTime, Statfs, Submounts, SuperBlock, Swap, Times, Timespec, Unmount, Walk,
-    Whence, mode,
+    Access, Allocate, Caller, Capabilities, Copied, Credentials, Dentry, DeviceNumber, Directory,
+    Emit, Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink, Make,
+    MakeAttributes, Metadata, Miss, Mount, MountFlags, MountTable, NAME_MAX, NewInode, OpenDevice,
+    OpenFile, OpenFlags, OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, Remount, RenameFlags,
+    Role, SetAttributes, SetTime, Statfs, Submounts, SuperBlock, Swap, Times, Timespec, Unmount,
+    Walk, Whence, mode,
 };
 pub use xattr::{SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};

@@ -1,4 +1,9 @@
 //! Archives are built here, byte by byte, and unpacked to a tmpfs.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers are small"
+)]
 
 use super::{Cause, Error, unpack};
 use crate::{
@@ -23,7 +28,7 @@ struct Fields {
 
 impl Archive {
     fn pad(&mut self) {
-        while self.0.len() % 4 != 0 {
+        while !self.0.len().is_multiple_of(4) {
             self.0.push(0);
         }
     }

@@ -175,7 +175,7 @@ impl<'a> Unpacker<'a> {
         let bytes = pending.first_chunk().ok_or(Cause::BadMagic)?;
         let header = Header::parse(bytes).inspect_err(|_| self.back(header::LENGTH))?;
         let size = usize::try_from(header.name_size).unwrap_or(usize::MAX);
-        if size < 2 || size > PATH_MAX {
+        if !(2..=PATH_MAX).contains(&size) {
             self.back(header::LENGTH);
             return Err(Cause::BadName);
         }

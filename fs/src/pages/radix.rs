@@ -39,7 +39,7 @@ impl Node {
 
 /// The entry of `index` in a node of this level.
 fn slot(index: u64, level: u32) -> usize {
-    (index >> (BITS * level)) as usize % FANOUT
+    usize::try_from(index >> (BITS * level) & (FANOUT as u64 - 1)).unwrap_or(0)
 }
 
 /// Pages below one entry of a node of this level.

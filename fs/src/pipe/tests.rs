@@ -1,4 +1,9 @@
 //! Tests of pipes: what Linux answers.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers are small"
+)]
 
 use super::{PIPE_BUF, Pipe, PipeEnd, Privileged};
 use crate::{

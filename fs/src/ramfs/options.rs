@@ -28,7 +28,7 @@ impl Options {
         let text = str::from_utf8(text).map_err(|_| Errno::EINVAL)?;
         for option in text.split(',').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let number = || u32::from_str_radix(value, 10).map_err(|_| Errno::EINVAL);
+            let number = || value.parse::<u32>().map_err(|_| Errno::EINVAL);
             match name {
                 "size" => options.pages = limit(size(value)?.div_ceil(PAGE)),
                 "nr_blocks" => options.pages = limit(size(value)?),

@@ -15,7 +15,7 @@ impl Inode {
         let uid = caller.credentials.uid;
         let owner = uid == self.uid();
         let chown = caller.capable(Capabilities::CHOWN);
-        if set.uid.is_some_and(|new| !chown && !(owner && new == self.uid())) {
+        if set.uid.is_some_and(|new| !(chown || owner && new == self.uid())) {
             return Err(Errno::EPERM);
         }
         let group_allowed = |new| owner && (new == self.gid() || caller.credentials.in_group(new));

@@ -32,7 +32,7 @@ impl Target {
 impl Walk<'_> {
     pub(super) fn target(&self, base: &Path, path: &[u8]) -> Result<Target> {
         let mut steps = self.steps(base, path, crate::LookupFlags::empty())?;
-        let last = steps.to_last()?;
+        let last = steps.advance()?;
         Ok(Target { parent: steps.finish(false)?, last })
     }
 
@@ -222,6 +222,9 @@ impl Walk<'_> {
         };
         // The last reference, and with it the contents, may go here: outside the change lock.
         let removed = Path::new(Arc::clone(parent.mount()), dentry);
+        if expected == Expected::File {
+            notify::report_inode(removed.inode()?, Event::Attributes);
+        }
         notify::report(&removed, Event::Delete);
         notify::report_removed(removed.inode()?);
         Ok(())

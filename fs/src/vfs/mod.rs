@@ -32,7 +32,7 @@ pub use inode::{
 };
 pub use mount::Mount;
 pub use mount_flags::MountFlags;
-pub use mount_table::{Listed, MountTable, Remount, Submounts, Unmount};
+pub use mount_table::{Copied, Listed, MountTable, Remount, Submounts, Unmount};
 pub use open::{OpenDevice, Opened};
 pub use open_flags::{OpenFlags, OpenHow};
 pub use path::Path;

@@ -14,6 +14,9 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use spin::Mutex;
 
+/// A mount and its copy in another table.
+pub type Copied = (Arc<Mount>, Arc<Mount>);
+
 /// A mount namespace.
 pub struct MountTable {
     /// The mount at the root. The lock serialises all changes of the tree.
@@ -236,7 +239,7 @@ impl MountTable {
     /// None but those of a broken tree.
     ///
     /// Source: unshare(2), `CLONE_NEWNS`
-    pub fn duplicate(&self) -> Result<(Self, Vec<(Arc<Mount>, Arc<Mount>)>)> {
+    pub fn duplicate(&self) -> Result<(Self, Vec<Copied>)> {
         let root = self.root.lock();
         let mut pairs = Vec::new();
         let copy = copy_tree(&root, root.root(), Submounts::Include, &mut |old, new| {

@@ -75,7 +75,7 @@ impl Walk<'_> {
         let mut steps = self.steps(base, path, how.resolve - LookupFlags::EMPTY_PATH)?;
         let create = flags.contains(OpenFlags::CREATE);
         loop {
-            match steps.to_last()? {
+            match steps.advance()? {
                 Last::Jumped => break,
                 Last::Here | Last::Root | Last::Above if create => {
                     let exclusive = flags.contains(OpenFlags::EXCLUSIVE);

@@ -1,7 +1,8 @@
 //! rename(2), renameat2(2).
 
 use crate::{
-    Access, Dentry, Errno, Inode, Path, Place, Result, Swap, Walk, notify,
+    Access, Dentry, Errno, Inode, Path, Place, Result, Swap, Walk,
+    notify::{self, Event},
     vfs::{
         change::Target,
         permission::{self, Expected},
@@ -87,7 +88,10 @@ impl Walk<'_> {
             Ok(inode) if swapped => {
                 notify::report_moved(&to.parent, new_name, &from.parent, old_name, inode);
             }
-            Ok(inode) => notify::report_removed(inode),
+            Ok(inode) => {
+                notify::report_inode(inode, Event::Attributes);
+                notify::report_removed(inode);
+            }
             Err(_) => {}
         }
         Ok(())

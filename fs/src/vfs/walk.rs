@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
             return steps.finish(false);
         }
         loop {
-            match steps.to_last()? {
+            match steps.advance()? {
                 Last::Root | Last::Here | Last::Jumped => return steps.finish(false),
                 Last::Above => {
                     steps.up()?;
@@ -181,7 +181,7 @@ impl Steps<'_> {
     /// Goes on to the directory of the last component and returns that component.
     ///
     /// The directory is one, and may be searched.
-    pub(super) fn to_last(&mut self) -> Result<Last> {
+    pub(super) fn advance(&mut self) -> Result<Last> {
         loop {
             let Some((component, last)) = self.next_component() else {
                 return Ok(if self.jumped { Last::Jumped } else { Last::Root });

@@ -163,13 +163,21 @@ fn listings_look_like_those_of_linux() {
         listed.write_mounts(&mut mounts).unwrap();
         listed.write_mountinfo(&mut info).unwrap();
     }
-    assert_eq!(mounts, "none / tmpfs rw,relatime,mode=755 0 0\n\
+    assert_eq!(
+        mounts,
+        "none / tmpfs rw,relatime,mode=755 0 0\n\
         a\\040b /mnt tmpfs rw,nosuid,relatime,mode=755 0 0\n\
         inner /mnt/sub tmpfs rw,nosuid,relatime,mode=755 0 0\n\
-        inner /bind tmpfs rw,nosuid,relatime,mode=755 0 0\n");
+        inner /bind tmpfs rw,nosuid,relatime,mode=755 0 0\n"
+    );
     let line = info.lines().last().unwrap();
     let (device, id) = (bound.inode().unwrap().super_block().device(), world.root.mount().id());
-    assert!(line.contains(&format!(" {id} {device:?} /x /bind rw,nosuid,relatime - tmpfs inner rw,mode=755")), "{line}");
+    assert!(
+        line.contains(&format!(
+            " {id} {device:?} /x /bind rw,nosuid,relatime - tmpfs inner rw,mode=755"
+        )),
+        "{line}"
+    );
     let jail = world.lookup("/mnt").unwrap();
     let seen: Vec<_> = world.table.list(&jail).into_iter().map(|listed| listed.point).collect();
     assert_eq!(seen, [b"/".to_vec(), b"/sub".to_vec()]);

@@ -2,6 +2,10 @@
 //!
 //! Nothing is watched most of the time, so a report begins with one relaxed load.
 
+mod inotify;
+
+pub use inotify::{Inotify, WatchMask};
+
 use crate::{Inode, Path};
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -154,7 +158,7 @@ pub(crate) fn report_inode(inode: &Inode, event: Event) {
     }
 }
 
-/// A name of the file was removed; perhaps the last one.
+/// A name of the file was removed; if it was the last one, nothing more will happen to it.
 pub(crate) fn report_removed(inode: &Inode) {
     if nobody_watches() {
         return;
@@ -166,8 +170,6 @@ pub(crate) fn report_removed(inode: &Inode) {
             let gone = core::mem::take(&mut *extra.watches.list.lock());
             WATCHES.fetch_sub(gone.len(), Relaxed);
         }
-    } else {
-        inode.tell(Event::Attributes as u32, 0, None);
     }
 }
 
