@@ -174,3 +174,41 @@ impl Path {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SetXattr;
+    use crate::{
+        Errno, Make,
+        testing::{World, root_caller, user_caller},
+    };
+
+    #[test]
+    fn attributes_are_set_listed_and_removed() {
+        let world = World::new();
+        world.write("/f", b"");
+        let (root, user) = (root_caller(), user_caller());
+        let path = world.lookup("/f").unwrap();
+        let set = |name: &[u8], how| path.set_xattr(name, b"v", how, &root);
+        assert_eq!(set(b"user.a", SetXattr::Replace), Err(Errno::ENODATA));
+        assert_eq!(set(b"user.a", SetXattr::Create), Ok(()));
+        assert_eq!(set(b"user.a", SetXattr::Create), Err(Errno::EEXIST));
+        assert_eq!(set(b"user.", SetXattr::Any), Err(Errno::EINVAL));
+        assert_eq!(set(b"bad", SetXattr::Any), Err(Errno::EOPNOTSUPP));
+        assert_eq!(set(b"", SetXattr::Any), Err(Errno::ERANGE));
+        assert_eq!(set(b"trusted.t", SetXattr::Any), Ok(()));
+        assert_eq!(path.xattr(b"user.a", &root).unwrap(), b"v");
+        assert_eq!(path.xattr(b"user.zz", &root), Err(Errno::ENODATA));
+        assert_eq!(path.xattr_names(&root).unwrap(), b"trusted.t\0user.a\0");
+        assert_eq!(path.xattr_names(&user).unwrap(), b"user.a\0");
+        assert_eq!(path.set_xattr(b"user.b", b"", SetXattr::Any, &user), Err(Errno::EACCES));
+        let large = vec![0; 65537];
+        assert_eq!(path.set_xattr(b"user.b", &large, SetXattr::Any, &root), Err(Errno::E2BIG));
+        path.remove_xattr(b"user.a", &root).unwrap();
+        assert_eq!(path.remove_xattr(b"user.a", &root), Err(Errno::ENODATA));
+        let walk = world.walk(&root);
+        let fifo = walk.make(&world.root, b"/fifo", Make::Fifo, 0o600).unwrap();
+        assert_eq!(fifo.set_xattr(b"user.a", b"", SetXattr::Any, &root), Err(Errno::EPERM));
+        assert_eq!(fifo.xattr(b"user.a", &root), Err(Errno::ENODATA));
+    }
+}

@@ -76,7 +76,7 @@ impl Pipe {
     /// - `EPERM`: over [`SIZE_LIMIT`], not privileged, and more than now.
     /// - `EBUSY`: what is in it would not fit.
     pub fn set_size(&self, size: usize, privileged: Privileged) -> Result<usize> {
-        if size > SIZE_MAX {
+        if size > 1 << 31 {
             return Err(Errno::EINVAL);
         }
         let size = size.max(framework::PAGE_SIZE).next_power_of_two();
@@ -85,6 +85,9 @@ impl Pipe {
             let grows = size > state.ring.capacity();
             if grows && size > SIZE_LIMIT && privileged == Privileged::No {
                 return Err(Errno::EPERM);
+            }
+            if size > SIZE_MAX {
+                return Err(Errno::ENOMEM);
             }
             state.ring.resize(size)?;
         }

@@ -130,6 +130,7 @@ fn the_size_changes_and_keeps_what_is_there() {
     assert_eq!(pipe.set_size(4096, Privileged::No), Err(Errno::EBUSY));
     assert_eq!(pipe.set_size(70_000, Privileged::No), Ok(131_072));
     assert_eq!(pipe.set_size(2 << 20, Privileged::No), Err(Errno::EPERM));
+    assert_eq!(pipe.set_size(1 << 30, Privileged::No), Err(Errno::EPERM));
     assert_eq!(pipe.set_size(usize::MAX / 2, Privileged::Yes), Err(Errno::EINVAL));
     put(&writer, &bytes).unwrap();
     assert_eq!(get(&reader, 10).unwrap(), [9; 10]);
