@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod cmdline;
 pub mod cred;
 pub mod file;
 pub mod futex;
@@ -21,8 +22,11 @@ pub mod memory;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod start;
 pub mod syscall;
 pub mod system;
 pub mod thread;
 pub mod time;
 pub mod tty;
+
+pub use start::main;

@@ -1,221 +1,243 @@
-//! From the machine to the first program: boot as an ordered list.
-//!
-//! Until init runs, whatever goes wrong is told in one line, and the machine goes off with a status
-//! that is not 0.
+//! From the boot loader's values to the first program.
 
 use crate::{
     cmdline::CommandLine,
     cred::Credentials,
     file::{FdTable, File, FsContext, Object},
-    memory::{Layout, Limits as MemoryLimits, Memory, elf::Arguments},
-    process::{Group, Limits, Process, Resource, Session},
+    memory::{Layout, Limits as MemoryLimits, Memory},
+    process::{Group, Limits, Process, Session},
     signal::Actions,
     system::System,
-    thread::{Resources, Tcb, Thread, exec::{self, Program}, user_loop},
+    thread::{self, Resources, Start, Tcb, Thread},
     time,
     tty::Control,
 };
-use abi::{Errno, Result};
+use abi::{Errno, Pid, Result};
 use alloc::{
     format,
     string::{String, ToString},
     sync::{Arc, Weak},
-    vec::Vec,
 };
 use executor::Spawn;
-use framework::{UserContext, VirtAddr, boot::Boot, cpu, power};
+use framework::{UserContext, VirtAddr, boot::Boot, console, cpu, power};
 use fs::{
-    Caller, DeviceNumber, LookupFlags, Make, MountFlags, OpenFlags, OpenHow, Opened, Path, Walk,
-    cpio, ramfs,
+    Caller, DeviceNumber, LookupFlags, Make, Mount, MountFlags, MountTable, OpenFlags, Path, Walk,
+    ramfs,
 };
-use io::{tty::Termios, uart};
+use io::tty::OpenAs;
 
-/// What the kernel tries when nobody says which program is init.
-const INIT_PATHS: &[&str] = &["/init", "/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
-/// The status of the machine when there is no init.
-const NO_INIT: u8 = 1;
+/// The status the machine goes down with if it never came to the first program.
+const FAILED: u8 = 1;
 
-/// Brings the system up on the first CPU and runs it.
+/// The first programs that are looked for, as Linux does it.
+const INIT_PATHS: &[&str] = &["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
+/// The first program of an initial RAM disk.
+const RAMDISK_INIT: &str = "/init";
+
+/// The host's name until somebody sets it.
+const DEFAULT_HOSTNAME: &str = "(none)";
+
+/// Brings the system up and runs it: the kernel's entry.
 pub fn main(boot: Boot) -> ! {
-    let line = CommandLine::parse(&boot.cmdline);
-    framework::console::set_log_level(line.log_level);
-    log::info!("Jinux {}: {}", env!("CARGO_PKG_VERSION"), boot.cmdline);
+    let Boot { cmdline, initrd, uart, cpu_model } = boot;
+    let line = CommandLine::parse(&cmdline);
+    console::set_log_level(line.log_level);
     framework::panic::set_report(report_tasks);
-    let root = match unpack_root(&boot) {
-        Ok(root) => root,
-        Err(message) => give_up(&message),
-    };
-    let system = System::new(line.hostname.as_deref().unwrap_or("jinux"), root.clone());
-    if let Some(uart) = boot.uart {
-        add_serial(system, uart);
-    }
-    executor::spawn(Spawn::named("init"), async move {
-        match make_init(system, &root, &line).await {
-            Ok(thread) => user_loop(thread).await,
-            Err(message) => give_up(&message),
+    log::info!("Jinux {} on {cpu_model}", env!("CARGO_PKG_VERSION"));
+    log::info!("command line: {cmdline}");
+    let root = or_stop("no root file system", make_root());
+    if let Some(initrd) = &initrd {
+        let caller = kernel_caller();
+        match fs::cpio::unpack(initrd.bytes(), &Path::root_of(&root), &caller) {
+            Ok(unpacked) => {
+                let (entries, kib) = (unpacked.entries, unpacked.bytes / 1024);
+                log::info!("initial RAM disk: {entries} files, {kib} KiB");
+            }
+            Err(error) => stop(&format!("initial RAM disk: {error}")),
         }
-    });
-    cpu::start_others(run);
-    run()
+    }
+    // Its memory is worth more than its bytes from here on.
+    drop(initrd);
+    let hostname = line.hostname.as_deref().unwrap_or(DEFAULT_HOSTNAME);
+    let system = System::new(hostname, MountTable::new(root));
+    if let Some(uart) = uart {
+        or_stop("serial port", start_serial(system, &line, uart));
+    }
+    or_stop("first process", start_init(system, line));
+    cpu::start_others(run_cpu);
+    run_cpu()
 }
 
-fn run() -> ! {
+/// Schedules one CPU for good.
+fn run_cpu() -> ! {
     executor::run()
 }
 
-fn give_up(message: &str) -> ! {
-    log::error!("{message}");
-    power::off(NO_INIT)
+/// Writes why the system cannot run, and switches the machine off.
+fn stop(why: &str) -> ! {
+    log::error!("cannot start: {why}");
+    power::off(FAILED)
 }
 
-/// The kernel itself, as file systems see it.
-const fn kernel_caller() -> Caller<'static> {
+fn or_stop<T>(what: &str, result: Result<T>) -> T {
+    result.unwrap_or_else(|errno| stop(&format!("{what}: {errno:?}")))
+}
+
+/// The kernel itself as the caller of file systems.
+fn kernel_caller() -> Caller<'static> {
     Caller::new(fs::Credentials::ROOT, time::realtime_coarse)
 }
 
-/// A root in memory with the initial RAM disk's files and what Linux puts there itself.
-fn unpack_root(boot: &Boot) -> Result<Path, String> {
+/// The root of the initial RAM disk, with the console's node, which Linux's own has too.
+fn make_root() -> Result<Arc<Mount>> {
     let caller = kernel_caller();
-    let options = ramfs::Options { mode: Some(0o755), ..ramfs::Options::default() };
-    let mount = ramfs::mount(ramfs::Flavour::Ramfs, options, b"rootfs", MountFlags::empty(), &caller)
-        .map_err(|errno| format!("cannot make the root file system: {errno:?}"))?;
-    let root = Path::root_of(&mount);
-    let walk = Walk { caller: &caller, root: &root, umask: 0 };
-    let defaults = [
-        ("/dev", Make::Directory, 0o755),
-        ("/dev/console", Make::Character(DeviceNumber::new(5, 1)), 0o600),
-        ("/root", Make::Directory, 0o700),
-    ];
-    for (path, what, mode) in defaults {
-        walk.make(&root, path.as_bytes(), what, mode)
-            .map_err(|errno| format!("cannot make {path}: {errno:?}"))?;
-    }
-    let Some(initrd) = &boot.initrd else {
-        return Err(String::from("no initial RAM disk: give one with -initrd"));
-    };
-    let unpacked = cpio::unpack(initrd.bytes(), &root, &caller)
-        .map_err(|error| format!("cannot unpack the initial RAM disk: {error}"))?;
-    log::info!("initial RAM disk: {unpacked:?}");
+    let flavour = ramfs::Flavour::Ramfs;
+    let options = ramfs::Options::default();
+    let root = ramfs::mount(flavour, options, b"rootfs", MountFlags::empty(), &caller)?;
+    let path = Path::root_of(&root);
+    let walk = Walk { caller: &caller, root: &path, umask: 0 };
+    walk.make(&path, b"dev", Make::Directory, 0o755)?;
+    walk.make(&path, b"dev/console", Make::Character(DeviceNumber::new(5, 1)), 0o600)?;
+    walk.make(&path, b"root", Make::Directory, 0o700)?;
     Ok(root)
 }
 
-fn add_serial(system: &'static System, port: framework::boot::Uart) {
-    match uart::new(port.ports, port.irq, 0, Termios::default(), Control::new()) {
-        Ok((tty, runner)) => {
-            system.devices.add_serial(tty);
-            executor::spawn(Spawn::named("ttyS0"), runner.run());
-        }
-        Err(errno) => log::warn!("no serial port: {errno:?}"),
-    }
+/// Makes the serial port a terminal.
+fn start_serial(
+    system: &'static System,
+    line: &CommandLine,
+    uart: framework::boot::Uart,
+) -> Result<()> {
+    let words = line.driver_words.iter();
+    let settings =
+        words.filter_map(|word| io::console::parse_serial(word.strip_prefix("console=")?));
+    let termios = settings.last().map(|(_, termios)| termios).unwrap_or_default();
+    let (tty, runner) = io::uart::new(uart.ports, uart.irq, 0, termios, Control::new())?;
+    system.devices.add_serial(tty);
+    executor::spawn(Spawn::named("ttyS0"), runner.run());
+    Ok(())
 }
 
-/// Makes the first process and gives it its program.
-async fn make_init(system: &'static System, root: &Path, line: &CommandLine) -> Result<Thread, String> {
-    let mut thread = first_thread(system, root).map_err(|errno| format!("no memory for init: {errno:?}"))?;
-    open_console(&thread);
-    let given = line.ramdisk_init.as_ref().or(line.init.as_ref());
-    if let Some(path) = given {
-        return match try_init(&mut thread, path, line).await {
-            Ok(()) => Ok(thread),
-            Err(errno) => Err(format!("cannot run init {path}: {errno:?}")),
-        };
-    }
-    let mut tried = Vec::new();
-    for path in INIT_PATHS {
-        match try_init(&mut thread, path, line).await {
-            Ok(()) => return Ok(thread),
-            Err(errno) => tried.push(format!("{path} ({errno:?})")),
-        }
-    }
-    Err(format!("no init found, tried {}", tried.join(", ")))
+/// Makes the first process and starts it. What fails after this, in finding its program, ends it.
+fn start_init(system: &'static System, line: CommandLine) -> Result<()> {
+    let files = Arc::new(FdTable::new());
+    open_console(system, &files)?;
+    let layout = Layout::new(0, None);
+    let resources = Resources {
+        memory: Memory::new(layout, MemoryLimits::default())?,
+        files,
+        fs: Arc::new(FsContext::new(system.mounts.root())),
+        credentials: Credentials::root(),
+    };
+    let (_, process) = {
+        let mut entries = system.pids.lock();
+        let pid = entries.allocate()?;
+        // Like Linux's: of no session, so that it can make one.
+        let group = Group::new(Pid::KERNEL, Session::new(Pid::KERNEL));
+        let credentials = Arc::clone(&resources.credentials);
+        let limits = Limits::initial(max_processes());
+        let actions = Actions::new();
+        let process = Process::new(pid, system, Weak::new(), group, limits, actions, credentials);
+        process.join_group(&mut entries);
+        entries.insert_process(Arc::clone(&process));
+        (pid, process)
+    };
+    let tcb =
+        Tcb::new(process.pid, Arc::clone(&process), &resources, *b"init\0\0\0\0\0\0\0\0\0\0\0\0");
+    process.threads.lock().live.push(Arc::clone(&tcb));
+    system.pids.lock().insert_thread(process.pid, Arc::clone(&tcb));
+    let context = UserContext::new(VirtAddr::new(0), VirtAddr::new(0));
+    let mut thread = Thread::new(context, tcb, resources);
+    thread.first_program = Some(alloc::boxed::Box::new(line));
+    thread.start(Spawn::named("init"));
+    Ok(())
 }
 
-async fn try_init(thread: &mut Thread, path: &str, line: &CommandLine) -> Result<()> {
-    let mut arguments = Arguments::new(thread.process().limit(Resource::Stack));
+/// How many processes a user may have: as many as an eighth of memory could hold, as on Linux.
+fn max_processes() -> u64 {
+    const BYTES_PER_PROCESS: u64 = 128 << 10;
+    let memory = framework::frame::stats().total as u64 * framework::PAGE_SIZE as u64;
+    (memory / BYTES_PER_PROCESS).clamp(64, 32_768) / 2
+}
+
+/// Opens the console as descriptors 0, 1 and 2, if there is one.
+fn open_console(system: &'static System, files: &Arc<FdTable>) -> Result<()> {
+    let Some(tty) = system.devices.console() else {
+        log::warn!("there is no console");
+        return Ok(());
+    };
+    let caller = kernel_caller();
+    let root = system.mounts.root();
+    let walk = Walk { caller: &caller, root: &root, umask: 0 };
+    let path = walk.resolve(&root, b"/dev/console", LookupFlags::FOLLOW)?;
+    let object = Object::Tty(tty.open(OpenAs::Console)?);
+    let file = File::new(object, OpenFlags::READ_WRITE, path);
+    for _ in 0..3 {
+        files.open(Arc::clone(&file), false, 3)?;
+    }
+    Ok(())
+}
+
+/// What init's thread does first: finds its program and becomes it. Stops the machine if there is
+/// none.
+pub(crate) async fn run_first_program(thread: &mut Thread, line: &CommandLine) {
+    let root = thread.fs.places().root;
+    let asked = line.init.as_deref();
+    let ramdisk = line.ramdisk_init.as_deref().unwrap_or(RAMDISK_INIT);
+    // A RAM disk's program comes first; `init=` is what it hands over to, unless it has none.
+    let mut last = Errno::ENOENT;
+    let candidates = core::iter::once(ramdisk).chain(asked).chain(match asked {
+        Some(_) => [].iter().copied(),
+        None => INIT_PATHS.iter().copied(),
+    });
+    let mut tried = String::new();
+    for path in candidates {
+        match execute(thread, &root, path, line).await {
+            Ok(()) => return,
+            Err(errno) => {
+                if errno != Errno::ENOENT || Some(path) == asked {
+                    last = errno;
+                    tried = path.to_string();
+                    break;
+                }
+            }
+        }
+    }
+    let tried = if tried.is_empty() { "no init found".into() } else { format!("init {tried}") };
+    stop(&format!("{tried}: {last:?}"))
+}
+
+async fn execute(thread: &mut Thread, root: &Path, path: &str, line: &CommandLine) -> Result<()> {
+    let mut arguments = thread::no_arguments(thread);
     arguments.push_argument(path.as_bytes())?;
     for argument in &line.arguments {
         arguments.push_argument(argument.as_bytes())?;
     }
-    for variable in ["HOME=/", "TERM=linux"].into_iter().map(ToString::to_string).chain(line.environment.clone()) {
+    for variable in ["HOME=/", "TERM=linux"] {
+        let name = variable.split_once('=').map_or(variable, |(name, _)| name);
+        let replaced = |own: &&String| own.split_once('=').is_some_and(|(own, _)| own == name);
+        if !line.environment.iter().any(|own| replaced(&own)) {
+            arguments.push_environment(variable.as_bytes())?;
+        }
+    }
+    for variable in &line.environment {
         arguments.push_environment(variable.as_bytes())?;
     }
-    let program = {
-        let caller = kernel_caller();
-        let places = thread.fs.places();
-        let walk = Walk { caller: &caller, root: &places.root, umask: 0 };
-        Program::find(&walk, &places.cwd, path.as_bytes(), LookupFlags::FOLLOW, arguments)?
+    let start = Start {
+        base: root.clone(),
+        path: path.as_bytes().to_vec(),
+        flags: LookupFlags::FOLLOW,
+        file_name: path.as_bytes().to_vec(),
     };
-    exec::exec(thread, &program).await.map(drop)
+    let program = thread::find(thread, start, arguments).await?;
+    log::info!("running {path}");
+    thread::exec(thread, &program).await.map(drop)
 }
 
-/// Process 1 with everything but a program.
-fn first_thread(system: &'static System, root: &Path) -> Result<Thread> {
-    let resources = Resources {
-        memory: Memory::new(Layout::new(8 << 20, None), MemoryLimits::default())?,
-        files: Arc::new(FdTable::new()),
-        fs: Arc::new(FsContext::new(root.clone())),
-        credentials: Credentials::root(),
-    };
-    let mut entries = system.pids.lock();
-    let pid = entries.allocate()?;
-    let session = Session::new(pid);
-    let group = Group::new(pid, Arc::clone(&session));
-    let limits = Limits::initial(max_processes());
-    let credentials = Arc::clone(&resources.credentials);
-    let actions = Actions::new();
-    let process =
-        Process::new(pid, system, Weak::new(), Arc::clone(&group), limits, actions, credentials);
-    entries.insert_session(&session);
-    entries.insert_group(&group);
-    let mut name = [0; 16];
-    name[..4].copy_from_slice(b"init");
-    let tcb = Tcb::new(pid, Arc::clone(&process), &resources, name);
-    process.threads.lock().live.push(Arc::clone(&tcb));
-    process.join_group(&mut entries);
-    entries.insert_thread(pid, Arc::clone(&tcb));
-    entries.insert_process(process);
-    drop(entries);
-    let context = UserContext::new(VirtAddr::new(0), VirtAddr::new(0));
-    Ok(Thread::new(context, tcb, resources))
-}
-
-/// As many as an eighth of the memory holds, as on Linux.
-fn max_processes() -> u64 {
-    const BYTES_OF_ONE: u64 = 32 << 10;
-    let memory = framework::frame::stats().total as u64 * framework::PAGE_SIZE as u64;
-    (memory / 8 / BYTES_OF_ONE).max(64)
-}
-
-/// Standard input, output and error of init.
-fn open_console(thread: &Thread) {
-    let caller = kernel_caller();
-    let places = thread.fs.places();
-    let walk = Walk { caller: &caller, root: &places.root, umask: 0 };
-    let how = OpenHow { flags: OpenFlags::READ_WRITE, ..OpenHow::default() };
-    let opened = walk.open(&places.cwd, b"/dev/console", &how);
-    let file = match opened {
-        Ok(Opened::Device(device)) => crate::file::open_device(thread, device),
-        Ok(Opened::File(file)) => {
-            let path = file.path().clone();
-            Ok(File::new(Object::Node(file), how.flags, path))
-        }
-        Ok(Opened::Fifo(_)) => Err(Errno::ENXIO),
-        Err(errno) => Err(errno),
-    };
-    match file {
-        Ok(file) => {
-            for _ in 0..3 {
-                // Nothing is open yet, so the numbers are 0, 1 and 2.
-                let _ = thread.install(Arc::clone(&file), OpenFlags::empty());
-            }
-        }
-        Err(errno) => log::warn!("init has no console: {errno:?}"),
-    }
-}
-
-/// What a panic prints of the tasks there are.
+/// What a panic prints about the tasks.
 fn report_tasks(out: &mut dyn core::fmt::Write) {
     executor::tasks(&mut |task| {
-        let _ = writeln!(out, "task {task:?}");
+        // The console cannot refuse.
+        let _ = writeln!(out, "{:4} {:16} {:?} {}", task.id, task.name, task.state, task.wait);
     });
 }

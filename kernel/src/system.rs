@@ -7,7 +7,7 @@ use crate::{
     time::Load,
 };
 use alloc::{boxed::Box, vec::Vec};
-use fs::AnonymousFs;
+use fs::{AnonymousFs, MountTable};
 use io::mem::Entropy;
 use spin::RwLock;
 
@@ -42,6 +42,8 @@ pub struct System {
     pub futexes: FutexTable,
     /// Terminals and other devices.
     pub devices: Devices,
+    /// What is mounted where.
+    pub mounts: MountTable,
     /// Where pipes have their inodes.
     pub pipes: AnonymousFs,
     /// Where memfds have their inodes.
@@ -57,7 +59,7 @@ fn memory_files() -> fs::ramfs::Memory {
 
 impl System {
     /// Makes a system without processes. It lives as long as the machine.
-    pub fn new(hostname: &str) -> &'static Self {
+    pub fn new(hostname: &str, mounts: MountTable) -> &'static Self {
         Box::leak(Box::new(Self {
             pids: PidTable::new(),
             uts: RwLock::new(UtsName {
@@ -68,6 +70,7 @@ impl System {
             random: Entropy::new(),
             futexes: FutexTable::new(),
             devices: Devices::default(),
+            mounts,
             pipes: AnonymousFs::pipes(),
             memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),

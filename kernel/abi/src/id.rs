@@ -16,11 +16,13 @@ impl Fd {
     }
 }
 
-/// The number of a thread, a process, a process group or a session; never 0.
+/// The number of a thread, a process, a process group or a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(u32);
 
 impl Pid {
+    /// The group and the session of the kernel itself; no program has this number.
+    pub const KERNEL: Self = Self(0);
     /// The first process.
     pub const INIT: Self = Self(1);
 

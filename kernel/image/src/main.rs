@@ -3,14 +3,4 @@
 #![no_main]
 #![deny(unsafe_code)]
 
-use framework::{boot::Boot, console, cpu};
-use kernel as _;
-
-framework::entry!(main);
-
-fn main(_boot: Boot) -> ! {
-    console::write(b"Jinux\n");
-    loop {
-        cpu::relax();
-    }
-}
+framework::entry!(kernel::main);

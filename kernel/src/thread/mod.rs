@@ -13,6 +13,7 @@ mod vfork;
 mod wait;
 
 use crate::{
+    cmdline::CommandLine,
     cred::Credentials,
     file::{FdTable, FsContext},
     memory::Memory,
@@ -22,7 +23,7 @@ use crate::{
     system::System,
 };
 use abi::Pid;
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use arrayvec::ArrayString;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use executor::{Spawn, TaskRef};
@@ -87,6 +88,8 @@ pub struct Thread {
     pub forced: bool,
     /// Told when this thread stops using the address space of a vfork(2)ing parent.
     pub vfork_done: Option<Arc<VforkDone>>,
+    /// What the first thread runs before it first enters user mode.
+    pub(crate) first_program: Option<Box<CommandLine>>,
     /// The status given to exit(2).
     pub exit_status: u8,
 }
@@ -128,6 +131,7 @@ impl Thread {
             last_trap: TrapInfo::default(),
             forced: false,
             vfork_done: None,
+            first_program: None,
             exit_status: 0,
         }
     }

@@ -4,9 +4,11 @@ use super::{Thread, Work, exit};
 use crate::{
     memory::FaultError,
     signal::{self, Info, Interrupted, TrapInfo, code},
+    start,
     syscall::{self, Args, Handler, Outcome, Row},
 };
 use abi::{Errno, Signal};
+use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 use framework::{
     Trap, VirtAddr,
@@ -18,6 +20,9 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
     // A plain function around the block: an async fn would store its argument twice.
     async move {
         thread.begin();
+        if let Some(line) = thread.first_program.take() {
+            Box::pin(start::run_first_program(&mut thread, &line)).await;
+        }
         loop {
             let mut interrupted = None;
             match thread.context.run(thread.memory.space()) {
