@@ -116,7 +116,7 @@ impl VmSpace {
     /// Loads an aligned 32-bit word atomically (a misaligned address is a fault).
     #[inline]
     pub fn load_u32(&self, at: VirtAddr) -> Result<u32, Fault> {
-        let usable = at.get() % 4 == 0 && at < USER_END;
+        let usable = at.get().is_multiple_of(4) && at < USER_END;
         let value = if usable { copy::load_u32(self, at) } else { None };
         value.ok_or_else(|| stopped(at, 0, false))
     }
@@ -124,7 +124,7 @@ impl VmSpace {
     /// Compares and swaps an aligned 32-bit word atomically; returns the value found.
     #[inline]
     pub fn compare_exchange_u32(&self, at: VirtAddr, old: u32, new: u32) -> Result<u32, Fault> {
-        let usable = at.get() % 4 == 0 && at < USER_END;
+        let usable = at.get().is_multiple_of(4) && at < USER_END;
         let found = if usable { copy::compare_exchange_u32(self, at, old, new) } else { None };
         found.ok_or_else(|| stopped(at, 0, true))
     }

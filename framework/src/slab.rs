@@ -41,9 +41,9 @@ const SMALL: [u8; 129] = {
 /// The order of a class's blocks: at least eight objects, or two of the largest.
 const fn block_order(class: usize) -> u32 {
     match SIZES[class] {
-        ..=512 => 0,
-        ..=1024 => 1,
-        ..=2048 => 2,
+        0..=512 => 0,
+        513..=1024 => 1,
+        1025..=2048 => 2,
         _ => 3,
     }
 }
@@ -51,9 +51,9 @@ const fn block_order(class: usize) -> u32 {
 /// Free objects that a magazine holds at most.
 const fn limit(class: usize) -> u32 {
     match SIZES[class] {
-        ..=256 => 64,
-        ..=1024 => 24,
-        ..=2048 => 12,
+        0..=256 => 64,
+        257..=1024 => 24,
+        1025..=2048 => 12,
         _ => 6,
     }
 }
@@ -69,7 +69,11 @@ fn class_of(layout: Layout) -> Option<usize> {
     if size <= 2048 {
         return Some(SMALL[size.div_ceil(16)] as usize);
     }
-    (size <= LARGEST).then(|| if size <= 4096 { CLASSES - 2 } else { CLASSES - 1 })
+    match size {
+        0..=4096 => Some(CLASSES - 2),
+        4097..=LARGEST => Some(CLASSES - 1),
+        _ => None,
+    }
 }
 
 /// A free object: the address of the next, or null.
@@ -332,10 +336,18 @@ mod tests {
                     continue;
                 };
                 assert!(SIZES[class] >= size);
-                assert!(SIZES[class] % align == 0, "{size} aligned to {align}");
+                assert!(SIZES[class].is_multiple_of(align), "{size} aligned to {align}");
                 assert!(size <= 16 || align > 16 || SIZES[class] <= 2 * size);
             }
         }
+    }
+
+    #[test]
+    fn growing_in_place_stays_within_the_memory() {
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        assert!(fits(layout(33), layout(48)) && !fits(layout(48), layout(49)));
+        assert!(fits(layout(9000), layout(12288)) && !fits(layout(9000), layout(12289)));
+        assert!(!fits(layout(8192), layout(9000)));
     }
 
     struct Held {

@@ -86,6 +86,7 @@ impl VmSpace {
     }
 
     /// Makes this CPU translate by this space, if it does not yet.
+    #[cfg(target_os = "none")]
     #[inline]
     pub(crate) fn activate(&self) {
         self.active.activate();

@@ -89,7 +89,7 @@ impl State {
         // SAFETY: the control word is the first of the area.
         unsafe { area.cast::<u16>().write(INITIAL_FCW) };
         // SAFETY: MXCSR is inside the area.
-        unsafe { area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR) };
+        unsafe { area.wrapping_add(MXCSR).cast::<u32>().write(INITIAL_MXCSR) };
     }
 }
 

@@ -1,28 +1,21 @@
 //! The kernel heap as Rust's global allocator.
 
-use super::local;
-use crate::{
-    cpu::MAX_CPUS,
-    slab::{self, Magazines},
-};
-use core::{
-    alloc::{GlobalAlloc, Layout},
-    cell::UnsafeCell,
-};
+use super::local::local;
+use crate::slab::{self, Magazines};
+use core::alloc::{GlobalAlloc, Layout};
 
-struct Heap([UnsafeCell<Magazines>; MAX_CPUS]);
-
-// SAFETY: each CPU uses its own magazines; kernel code is not preempted by other kernel code on its
-// CPU, and interrupt handlers do not allocate.
-unsafe impl Sync for Heap {}
+/// The magazines of whichever CPU asks. Kernel code is not preempted by other kernel code on its
+/// CPU, and interrupt handlers do not allocate.
+struct Heap;
 
 #[global_allocator]
-static HEAP: Heap = Heap([const { UnsafeCell::new(Magazines::new()) }; MAX_CPUS]);
+static HEAP: Heap = Heap;
 
 impl Heap {
     #[inline]
+    #[allow(clippy::unused_self, reason = "the heap is a value")]
     fn magazines(&self) -> *mut Magazines {
-        self.0[local::id().index()].get()
+        local().magazines.get()
     }
 }
 

@@ -4,7 +4,10 @@
 //! so plain cells do; what interrupt handlers also touch is atomic.
 
 use super::{boot::STACK_SIZE, fpu, registers};
-use crate::cpu::{CpuId, MAX_CPUS};
+use crate::{
+    cpu::{CpuId, MAX_CPUS},
+    slab::Magazines,
+};
 use core::{
     arch::asm,
     cell::{Cell, UnsafeCell},
@@ -42,6 +45,8 @@ pub(super) struct Local {
     pub(super) fpu_enabled: Cell<bool>,
     /// The program that ran last, and whose FPU the flag above is right for; see `Fpu::id`.
     pub(super) program: Cell<u64>,
+    /// Its part of the kernel heap.
+    pub(super) magazines: UnsafeCell<Magazines>,
     /// The program's segment bases that are loaded.
     pub(super) fs_base: Cell<usize>,
     pub(super) gs_base: Cell<usize>,
@@ -73,6 +78,7 @@ impl Local {
             fpu: Cell::new(ptr::null_mut()),
             fpu_enabled: Cell::new(false),
             program: Cell::new(0),
+            magazines: UnsafeCell::new(Magazines::new()),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
         }

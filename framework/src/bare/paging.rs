@@ -94,7 +94,7 @@ impl Builder<'_> {
 pub(super) fn image() -> (u64, u64) {
     let symbols = &raw const kernel_ksyms;
     // SAFETY: the section starts with a magic number and its size; see `boot.s`.
-    let size = unsafe { symbols.cast::<u32>().add(1).read() };
+    let size = unsafe { symbols.cast::<u32>().wrapping_add(1).read() };
     let end = (symbols.addr() - KERNEL_BASE) as u64 + u64::from(size);
     (1 << 20, end.next_multiple_of(PAGE_SIZE as u64))
 }

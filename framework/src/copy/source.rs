@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
         let start = to.as_mut_ptr();
         self.get(len, |space, at, before, part| {
             // SAFETY: `before + part` is at most `len`, which is at most the slice's length.
-            unsafe { space.read_raw(at, start.add(before), part) }
+            unsafe { space.read_raw(at, start.wrapping_add(before), part) }
         })
         .map(|from| {
             if let Some(from) = from {

@@ -4,7 +4,7 @@
 //! allocations, which are bounded by what user programs were admitted, practically never fail.
 
 use super::{
-    buddy::{Buddy, ORDERS},
+    buddy::{self, Buddy},
     meta::{self, Meta},
 };
 use crate::cpu::{self, MAX_CPUS};
@@ -40,6 +40,7 @@ pub(crate) enum Purpose {
     /// A program's: fails when only the reserve is left.
     User,
     /// The kernel's.
+    #[cfg(any(target_os = "none", test))]
     Kernel,
 }
 
@@ -145,12 +146,13 @@ fn drain() {
     }
 }
 
+#[cfg(any(target_os = "none", test))]
 /// Takes `count` contiguous frames for the kernel; the first is a multiple of the next power of two.
 pub(crate) fn take_run(count: usize) -> Option<u32> {
     #[cfg(not(target_os = "none"))]
     crate::machine::memory::ensure();
     let order = count.next_power_of_two().ilog2() as usize;
-    if order >= ORDERS {
+    if order >= buddy::ORDERS {
         return None;
     }
     take_run_once(count, order).or_else(|| {
@@ -159,6 +161,7 @@ pub(crate) fn take_run(count: usize) -> Option<u32> {
     })
 }
 
+#[cfg(any(target_os = "none", test))]
 fn take_run_once(count: usize, order: usize) -> Option<u32> {
     let mut buddy = BUDDY.lock();
     let first = buddy.allocate(order)?;
@@ -168,6 +171,7 @@ fn take_run_once(count: usize, order: usize) -> Option<u32> {
     Some(first)
 }
 
+#[cfg(any(target_os = "none", test))]
 /// Gives a run back, or a part of one.
 pub(crate) fn give_run(first: u32, count: usize) {
     let Ok(count) = u32::try_from(count) else { return };

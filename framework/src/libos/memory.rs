@@ -39,7 +39,7 @@ pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
 }
 
 /// The physical address of a pointer into the machine's memory.
-#[inline]
+#[cfg(test)]
 pub(crate) fn address(at: *const u8) -> PhysAddr {
     PhysAddr::new((at.addr() - BASE.load(Ordering::Relaxed)) as u64)
 }

@@ -18,10 +18,6 @@ impl Active {
         true
     }
 
-    /// Makes this CPU translate by the space.
-    #[allow(clippy::unused_self, reason = "the other target does")]
-    pub(crate) fn activate(&self) {}
-
     /// Makes all CPUs forget these pages, or all.
     #[allow(clippy::unused_self, reason = "the other target does")]
     pub(crate) fn flush(&self, _pages: Option<&[usize]>) {}
