@@ -1,6 +1,6 @@
 //! From the first instruction to `main` on the first CPU.
 
-use super::{descriptors, features, init_cpu, memory, paging, platform};
+use super::{descriptors, features, init_cpu, memory, paging, platform, trap};
 use crate::{
     PAGE_SIZE, PhysAddr,
     boot::{Boot, Initrd},
@@ -27,6 +27,7 @@ unsafe extern "Rust" {
 extern "C" fn start(start_info: u32) -> ! {
     features::detect();
     features::patch();
+    trap::sort_landings();
     descriptors::fill_idt();
     init_cpu(CpuId::new(0), descriptors::first_fault_stacks());
     let mut info = StartInfo::parse(u64::from(start_info), &read_early);

@@ -154,11 +154,25 @@ unsafe extern "C" {
     safe static exception_table_end: Landing;
 }
 
-fn landing(rip: usize) -> Option<usize> {
+fn landings() -> (*const Landing, usize) {
     let start = &raw const exception_table;
-    let len =
-        (&raw const exception_table_end).addr().wrapping_sub(start.addr()) / size_of::<Landing>();
-    // SAFETY: the link script puts the table's entries between the two symbols.
+    let end = (&raw const exception_table_end).addr();
+    (start, end.wrapping_sub(start.addr()) / size_of::<Landing>())
+}
+
+/// Puts the table in order; once, before it is write-protected.
+pub(super) fn sort_landings() {
+    let (start, len) = landings();
+    // SAFETY: the link script puts the table's entries between the two symbols; nothing has faulted
+    // yet, so nobody reads it, and the boot page tables let us write it.
+    let table = unsafe { core::slice::from_raw_parts_mut(start.cast_mut(), len) };
+    table.sort_unstable_by_key(|landing| landing.from);
+}
+
+fn landing(rip: usize) -> Option<usize> {
+    let (start, len) = landings();
+    // SAFETY: as in `sort_landings`; the table does not change any more.
     let table = unsafe { core::slice::from_raw_parts(start, len) };
-    table.iter().find(|landing| landing.from == rip).map(|landing| landing.to)
+    let found = table.binary_search_by_key(&rip, |landing| landing.from).ok()?;
+    Some(table[found].to)
 }
