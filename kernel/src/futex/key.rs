@@ -88,7 +88,7 @@ impl PartialEq for Key {
             (
                 Self::Shared { object, offset },
                 Self::Shared { object: object2, offset: offset2 },
-            ) => Arc::ptr_eq(object, object2) && offset == offset2,
+            ) => object.identity() == object2.identity() && offset == offset2,
             _ => false,
         }
     }
@@ -100,7 +100,7 @@ impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::Private { space, at } => (space, at).hash(state),
-            Self::Shared { object, offset } => (Arc::as_ptr(object) as usize, offset).hash(state),
+            Self::Shared { object, offset } => (object.identity(), offset).hash(state),
         }
     }
 }

@@ -122,6 +122,14 @@ impl Object {
         }
     }
 
+    /// A number that two objects share if they show the same pages, while both are held.
+    pub fn identity(&self) -> usize {
+        match &self.pages {
+            Pages::File { inode, .. } => Arc::as_ptr(inode) as usize,
+            _ => core::ptr::from_ref(self) as usize,
+        }
+    }
+
     /// The file, if it is one.
     pub fn path(&self) -> Option<(&Path, &Arc<Inode>)> {
         match &self.pages {

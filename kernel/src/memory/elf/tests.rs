@@ -4,7 +4,7 @@ use super::{
     Arguments, Executable, FileHeader, HEADER_SIZE, Identity, Image, LoadRequest, Loaded,
     ProgramHeader,
 };
-use crate::memory::{Access, FaultError, Layout, Limits, Memory};
+use crate::memory::{Access, FaultError, Layout, Limits, Memory, Object};
 use abi::{Errno, Result, memory::auxv};
 use alloc::sync::Arc;
 use framework::{Source, VirtAddr, user::PageFault};
@@ -212,6 +212,18 @@ fn a_running_program_is_not_written() {
     assert_eq!(inode.get_write_access(), Err(Errno::ETXTBSY));
     drop(child);
     assert_eq!(inode.get_write_access(), Ok(()));
+}
+
+#[test]
+fn a_file_is_the_same_however_it_is_mapped() {
+    let (file, other) = (stored(b"x"), stored(b"x"));
+    let object = |file: &OpenFile, writable| {
+        Object::file(file.path(), file.inode(), writable).expect("regular")
+    };
+    let (plain, writable) = (object(&file, false), object(&file, true));
+    assert!(Arc::ptr_eq(&plain, &object(&file, false)));
+    assert_eq!(plain.identity(), writable.identity());
+    assert_ne!(plain.identity(), object(&other, false).identity());
 }
 
 #[test]
