@@ -48,6 +48,8 @@ struct Cell8 {
     prot: u32,
     value: Rc<Cell<u8>>,
     shared: bool,
+    /// Whether it was ever writable, which makes it count as committed.
+    committed: bool,
     /// The mapping it was made by, and the page in it: neighbours move only together.
     mapping: usize,
     index: usize,
@@ -90,7 +92,8 @@ impl Run {
                 for index in at..at + len {
                     let value = Rc::new(Cell::new(0));
                     let mapping = self.mappings;
-                    model.insert(index, Cell8 { prot, value, shared, mapping, index });
+                    let committed = prot & 2 != 0;
+                    model.insert(index, Cell8 { prot, value, shared, committed, mapping, index });
                 }
             }
             ref step => change(&mut self.processes[which], step),
@@ -123,6 +126,7 @@ fn change((memory, model): &mut (Arc<Memory>, Model), step: &Step) {
             assert_eq!(result.is_ok(), mapped == len);
             for (_, cell) in model.range_mut(at..at + mapped) {
                 cell.prot = prot;
+                cell.committed |= prot & 2 != 0;
             }
         }
         Step::Store { at, value } => {
@@ -156,6 +160,7 @@ fn move_pages(memory: &Memory, model: &mut Model, (from, to, len): (usize, usize
     let cells: Vec<_> = (from..from + len).map_while(|index| model.get(&index).cloned()).collect();
     let one = cells.windows(2).all(|pair| {
         let same = pair[0].mapping == pair[1].mapping && pair[0].prot == pair[1].prot;
+        let same = same && pair[0].committed == pair[1].committed;
         same && pair[0].index + 1 == pair[1].index
     });
     // Whether two mappings are one is the list's business, and tested there.
