@@ -21,6 +21,7 @@ use crate::{
     signal::{Actions, ProcessSignals, SignalSet},
     system::System,
     thread::{Tcb, Work},
+    time::ProcessTimers,
 };
 use abi::{Pid, Signal};
 use alloc::{
@@ -96,6 +97,8 @@ pub struct Process {
     pub has_executed: AtomicBool,
     /// Whether others may look into it (`PR_SET_DUMPABLE`).
     pub dumpable: AtomicU8,
+    /// Interval and POSIX timers.
+    pub timers: Mutex<ProcessTimers>,
     /// The execution domain (personality(2)).
     pub personality: AtomicU32,
     credentials: Mutex<Arc<Credentials>>,
@@ -156,6 +159,7 @@ impl Process {
             subreaper: AtomicBool::new(false),
             has_executed: AtomicBool::new(false),
             dumpable: AtomicU8::new(1),
+            timers: Mutex::default(),
             personality: AtomicU32::new(0),
             credentials: Mutex::new(credentials),
         })

@@ -22,6 +22,7 @@ mod mlock;
 mod mmap;
 mod open;
 mod path;
+mod pidfd;
 mod poll;
 mod prctl;
 mod read;
@@ -32,6 +33,7 @@ mod stat;
 mod system;
 mod thread;
 mod time;
+mod timer;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,6 +67,7 @@ const FAMILIES: &[&[Row]] = &[
     mmap::ROWS,
     open::ROWS,
     path::ROWS,
+    pidfd::ROWS,
     poll::ROWS,
     read::ROWS,
     prctl::ROWS,
@@ -74,6 +77,7 @@ const FAMILIES: &[&[Row]] = &[
     system::ROWS,
     thread::ROWS,
     time::ROWS,
+    timer::ROWS,
 ];
 
 /// Every call by its number.
