@@ -104,7 +104,9 @@ rust_from_debian() {
         mkdir -p "$build/src" "$lib"
         printf '[package]\nname = "sysroot"\nversion = "0.0.0"\nedition = "2021"\n[workspace]\n' >"$build/Cargo.toml"
         printf '#![no_std]\nextern crate alloc;\n' >"$build/src/lib.rs"
+        # With bitcode beside the code, so that the image can be optimized as a whole.
         (cd "$build" && env -u RUSTFLAGS RUSTUP_TOOLCHAIN=/usr RUSTC_BOOTSTRAP=1 PATH="/usr/bin:$PATH" \
+            CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS=-Cembed-bitcode=yes \
             cargo build --release -Zbuild-std=core,alloc,compiler_builtins \
             --target $kernel_target --target-dir "$build/target" >&2) ||
             die "building core and alloc failed; see above"

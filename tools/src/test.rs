@@ -88,7 +88,8 @@ fn in_machine(options: &Options, report: &mut Report) -> Result<()> {
         kernel,
         initrd: None,
         disks: vec![],
-        append: "console=ttyS0 quiet panic=-1".into(),
+        // no5lvl: Linux then has the address space of the host's.
+        append: "console=ttyS0 quiet panic=-1 no5lvl".into(),
         kind: Kind::Q35,
         smp: options.smp,
         memory: "512M".into(),

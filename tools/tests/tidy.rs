@@ -221,7 +221,8 @@ fn drawn_paths(text: &str) -> Vec<String> {
     let mut above = "";
     for block in text.split("```").skip(1).step_by(2) {
         for line in block.lines() {
-            let Some(name) = line.split_whitespace().next().filter(|word| word.ends_with('/')) else {
+            let Some(name) = line.split_whitespace().next().filter(|word| word.ends_with('/'))
+            else {
                 continue;
             };
             if line.starts_with(' ') {

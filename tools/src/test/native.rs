@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, atomic::AtomicBool, mpsc},
     thread,
     time::Duration,
 };
@@ -30,6 +30,7 @@ impl Native {
         if root.exists() {
             fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
         }
+        default_signals()?;
         let bin = root.join("bin");
         fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
         let busybox = initramfs::find_busybox()?;
@@ -86,4 +87,20 @@ impl Native {
             status: status.context("the shell around the case was killed")?,
         })
     }
+}
+
+/// Makes cases start with the default action of every signal, whoever started this process.
+///
+/// An ignored signal stays ignored across `execve`, a caught one does not: so each that is ignored
+/// here gets a handler that does nothing.
+fn default_signals() -> Result<()> {
+    let status = fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let ignored = ignored.context("/proc/self/status has no SigIgn")?;
+    for signal in (1..=64).filter(|signal| ignored >> (signal - 1) & 1 != 0) {
+        // The C library keeps two real-time signals for itself; nobody tests with those.
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    Ok(())
 }
