@@ -32,9 +32,8 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
     while !done() {
         cpu.fire_timers();
         cpu.drain();
-        let picked = cpu.lock().pick(cpu.clock.mark());
-        match picked {
-            Some(runnable) => cpu.poll(runnable, this),
+        match cpu.pick() {
+            Some((runnable, turn_end)) => cpu.poll(runnable, turn_end, this),
             None if cpu.steal(this) => {}
             None => cpu.sleep(this, longest_sleep),
         }
@@ -43,7 +42,16 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
 }
 
 impl Cpu {
-    fn poll(&self, runnable: Runnable, this: CpuId) {
+    /// The task to run now, and when its turn ends.
+    fn pick(&self) -> Option<(Runnable, u64)> {
+        let gave_way = self.yielding.load(Relaxed) == BY_ITSELF;
+        let mut queue = self.lock();
+        let runnable = queue.pick(self.clock.mark(), gave_way)?;
+        let turn_end = queue.turn_end(runnable.metadata().record());
+        Some((runnable, turn_end))
+    }
+
+    fn poll(&self, runnable: Runnable, turn_end: u64, this: CpuId) {
         let task = runnable.metadata().record();
         if !task.affinity().contains(this) && !place::allowed(task).contains(this) {
             // Its affinity changed while it waited here.
@@ -60,23 +68,17 @@ impl Cpu {
         self.attention.store(false, Relaxed);
         self.told.store(false, Relaxed);
         self.yielding.store(NOT, Relaxed);
-        self.prepare(task, this);
+        self.prepare(task, turn_end, this);
         runnable.run();
         self.current.store(NIL, Relaxed);
     }
 
-    /// Sets the alarm and says what runs, for a task that begins or goes on.
-    fn prepare(&self, task: &Record, this: CpuId) {
-        let rank = u32::from(task.policy().rank());
-        let mut presence = rank;
-        let mut look = NEVER;
-        if self.ready() > 0 {
-            let queue = self.queue.lock();
-            look = queue.next_look(task, self.clock.mark());
-            if queue.is_shared(task) {
-                presence |= SLICED;
-            }
-            drop(queue);
+    /// Sets the alarm to `look`, or to the first timer, and says what runs: a task that begins or
+    /// goes on, and shares its CPU if `look` is ever to be.
+    fn prepare(&self, task: &Record, look: u64, this: CpuId) {
+        let mut presence = u32::from(task.policy().rank());
+        if look != NEVER {
+            presence |= SLICED;
             self.balance(this);
         }
         if self.door.presence() != presence && self.door.announce(presence) {
@@ -160,8 +162,7 @@ pub(crate) fn poll_ended(end: PollEnd) {
             task.count_switch(true);
             task.set_place(Place::Waiting);
         }
-        how => {
-            cpu.queue.lock().gave_way = how == BY_ITSELF;
+        _ => {
             task.count_switch(false);
         }
     }
@@ -183,12 +184,18 @@ pub fn preempt() -> bool {
     cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();
-    let due = !place::allowed(task).contains(this)
-        || cpu.ready() > 0 && cpu.lock().is_due(task, cpu.clock.mark());
+    let now = cpu.clock.mark();
+    let mut look = NEVER;
+    let mut due = !place::allowed(task).contains(this);
+    if !due && cpu.ready() > 0 {
+        let mut queue = cpu.lock();
+        due = queue.is_due(task, now);
+        look = queue.next_look(task, now);
+    }
     if due {
         cpu.told.store(true, Relaxed);
     } else {
-        cpu.prepare(task, this);
+        cpu.prepare(task, look, this);
     }
     due
 }
