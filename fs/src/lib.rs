@@ -31,7 +31,7 @@ mod xattr;
 pub use abi::{Errno, Result};
 pub use anonymous::AnonymousFs;
 pub use framework::{Sink, Source};
-pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals};
+pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals, cached_pages};
 pub use vfs::{
     Access, Allocate, Caller, Capabilities, Copied, Credentials, Dentry, DeviceNumber, Directory,
     Emit, Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink, Make,

@@ -3,7 +3,7 @@
 use crate::{
     cmdline::CommandLine,
     cred::Credentials,
-    file::{FdTable, File, FsContext, Object},
+    file::{FdTable, File, FsContext, LOG, Object},
     memory::{Layout, Limits as MemoryLimits, Memory},
     process::{Group, Limits, Process, Session},
     signal::Actions,
@@ -19,12 +19,13 @@ use alloc::{
     sync::{Arc, Weak},
 };
 use executor::Spawn;
-use framework::{UserContext, VirtAddr, boot::Boot, console, cpu, power};
+use framework::{UserContext, VirtAddr, boot::Boot, cpu, power};
 use fs::{
     Caller, DeviceNumber, LookupFlags, Make, Mount, MountFlags, MountTable, OpenFlags, Path, Walk,
     ramfs,
 };
 use io::tty::OpenAs;
+use log::LevelFilter;
 
 /// The status the machine goes down with if it never came to the first program.
 const FAILED: u8 = 1;
@@ -41,7 +42,7 @@ const DEFAULT_HOSTNAME: &str = "(none)";
 pub fn main(boot: Boot) -> ! {
     let Boot { cmdline, initrd, uart, cpu_model } = boot;
     let line = CommandLine::parse(&cmdline);
-    console::set_log_level(line.log_level);
+    start_log(line.log_level);
     framework::panic::set_report(report_tasks);
     log::info!("Jinux {} on {cpu_model}", env!("CARGO_PKG_VERSION"));
     log::info!("command line: {cmdline}");
@@ -60,12 +61,27 @@ pub fn main(boot: Boot) -> ! {
     drop(initrd);
     let hostname = line.hostname.as_deref().unwrap_or(DEFAULT_HOSTNAME);
     let system = System::new(hostname, MountTable::new(root));
+    system.command_line.call_once(|| cmdline);
     if let Some(uart) = uart {
         or_stop("serial port", start_serial(system, &line, uart));
     }
     or_stop("first process", start_init(system, line));
     cpu::start_others(run_cpu);
     run_cpu()
+}
+
+/// Keeps the log's records, and shows those of `level` and above on the console.
+fn start_log(level: LevelFilter) {
+    // Only the first call sets the logger.
+    let _ = log::set_logger(&LOG);
+    log::set_max_level(level.max(LevelFilter::Info));
+    LOG.set_console_level(match level {
+        LevelFilter::Off => 0,
+        LevelFilter::Error => 4,
+        LevelFilter::Warn => 5,
+        LevelFilter::Info => 7,
+        LevelFilter::Debug | LevelFilter::Trace => 8,
+    });
 }
 
 /// Schedules one CPU for good.

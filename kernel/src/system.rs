@@ -2,14 +2,15 @@
 
 use crate::{
     file::Devices,
+    filesystems::FileSystems,
     futex::FutexTable,
     process::{ExitStatus, PidTable},
     time::Load,
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use fs::{AnonymousFs, MountTable};
 use io::mem::Entropy;
-use spin::RwLock;
+use spin::{Once, RwLock};
 
 /// What uname(2) says the system is: programs ask for Linux.
 pub const SYSNAME: &str = "Linux";
@@ -44,6 +45,12 @@ pub struct System {
     pub devices: Devices,
     /// What is mounted where.
     pub mounts: MountTable,
+    /// The types of file systems.
+    pub file_systems: FileSystems,
+    /// What the kernel was started with (`/proc/cmdline`).
+    pub command_line: Once<String>,
+    /// A number of this boot, as UUID.
+    boot_id: String,
     /// Where pipes have their inodes.
     pub pipes: AnonymousFs,
     /// Where memfds have their inodes.
@@ -60,6 +67,8 @@ fn memory_files() -> fs::ramfs::Memory {
 impl System {
     /// Makes a system without processes. It lives as long as the machine.
     pub fn new(hostname: &str, mounts: MountTable) -> &'static Self {
+        let random = Entropy::new();
+        let boot_id = uuid(&random);
         Box::leak(Box::new(Self {
             pids: PidTable::new(),
             uts: RwLock::new(UtsName {
@@ -67,14 +76,27 @@ impl System {
                 domainname: b"(none)".to_vec(),
             }),
             load: Load::new(),
-            random: Entropy::new(),
+            random,
             futexes: FutexTable::new(),
             devices: Devices::default(),
             mounts,
+            file_systems: FileSystems::new(),
+            command_line: Once::new(),
+            boot_id,
             pipes: AnonymousFs::pipes(),
             memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),
         }))
+    }
+
+    /// The kernel command line.
+    pub fn command_line(&self) -> &str {
+        self.command_line.get().map_or("", String::as_str)
+    }
+
+    /// A random number of this boot, as UUID.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
     }
 
     /// The first process has ended: there is nothing left to run.
@@ -86,5 +108,31 @@ impl System {
         };
         log::info!("init ended: {status:?}");
         framework::power::off(code)
+    }
+}
+
+/// A random UUID (version 4).
+pub fn uuid(random: &Entropy) -> String {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let number = u128::from_be_bytes(bytes);
+    let digits = format!("{number:032x}");
+    let (time, rest) = digits.split_at(8);
+    format!("{time}-{}-{}-{}-{}", &rest[..4], &rest[4..8], &rest[8..12], &rest[12..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uuid;
+    use io::mem::Entropy;
+
+    #[test]
+    fn uuids_have_their_form() {
+        let text = uuid(&Entropy::new());
+        assert_eq!(text.len(), 36);
+        assert_eq!(text.as_bytes()[14], b'4');
+        assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
     }
 }

@@ -112,11 +112,10 @@ impl FairQueue {
         let (total, _) = self.totals(current);
         // Its coming moves the average; enlarged, the lag is right afterwards.
         let lag = match total {
-            _ if lag == 0 => 0,
             0 => 0,
-            // Neither factor exceeds 2^32: at most 2 slices of weight 3, at most all tasks' weights.
-            total => lag.saturating_mul(total + i64::from(weight)) / total,
+            total => i128::from(lag) * i128::from(total + i64::from(weight)) / i128::from(total),
         };
+        let lag = i64::try_from(lag).unwrap_or(0);
         let vruntime = self.average(current).wrapping_sub(lag.cast_unsigned());
         task.vruntime.store(vruntime, Relaxed);
         task.deadline.store(vruntime.wrapping_add(to_virtual(SLICE_NS, weight)), Relaxed);

@@ -36,6 +36,8 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct RunQueue {
     /// The task that ran last and is ready again.
     pub(crate) returned: Option<Runnable>,
+    /// Whether it asked for others to run before it.
+    pub(crate) gave_way: bool,
     next: Option<Runnable>,
     next_since: u64,
     streak: u8,
@@ -55,6 +57,7 @@ impl RunQueue {
     pub(crate) const fn new() -> Self {
         Self {
             returned: None,
+            gave_way: false,
             next: None,
             next_since: 0,
             streak: 0,
@@ -126,13 +129,13 @@ impl RunQueue {
         task.put(runnable);
     }
 
-    /// Chooses the task to run from `now` on; `gave_way` if the one that returned asked for others
-    /// to run before it.
-    pub(crate) fn pick(&mut self, now: u64, gave_way: bool) -> Option<Runnable> {
+    /// Chooses the task to run from `now` on.
+    pub(crate) fn pick(&mut self, now: u64) -> Option<Runnable> {
         let Some(returned) = self.returned.take() else {
             return self.pop(now);
         };
         let last = returned.metadata().record();
+        let gave_way = core::mem::take(&mut self.gave_way);
         self.settle(last);
         if self.len() == 0 {
             self.begin(last, now);
@@ -258,12 +261,6 @@ impl RunQueue {
             (Policy::Fair, _) => ran_enough && precedes(best, current),
             _ => false,
         }
-    }
-
-    /// When the turn of the running task ends, which was picked a moment ago; never, if it need
-    /// not share.
-    pub(crate) fn turn_end(&self, current: &Record) -> u64 {
-        if self.is_shared(current) { self.slice_end } else { NEVER }
     }
 
     /// When to look at [`Self::is_due`] again.

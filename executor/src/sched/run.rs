@@ -32,8 +32,9 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
     while !done() {
         cpu.fire_timers();
         cpu.drain();
-        match cpu.pick() {
-            Some((runnable, turn_end)) => cpu.poll(runnable, turn_end, this),
+        let picked = cpu.lock().pick(cpu.clock.mark());
+        match picked {
+            Some(runnable) => cpu.poll(runnable, this),
             None if cpu.steal(this) => {}
             None => cpu.sleep(this, longest_sleep),
         }
@@ -42,16 +43,7 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
 }
 
 impl Cpu {
-    /// The task to run now, and when its turn ends.
-    fn pick(&self) -> Option<(Runnable, u64)> {
-        let gave_way = self.yielding.load(Relaxed) == BY_ITSELF;
-        let mut queue = self.lock();
-        let runnable = queue.pick(self.clock.mark(), gave_way)?;
-        let turn_end = queue.turn_end(runnable.metadata().record());
-        Some((runnable, turn_end))
-    }
-
-    fn poll(&self, runnable: Runnable, turn_end: u64, this: CpuId) {
+    fn poll(&self, runnable: Runnable, this: CpuId) {
         let task = runnable.metadata().record();
         if !task.affinity().contains(this) && !place::allowed(task).contains(this) {
             // Its affinity changed while it waited here.
@@ -68,17 +60,23 @@ impl Cpu {
         self.attention.store(false, Relaxed);
         self.told.store(false, Relaxed);
         self.yielding.store(NOT, Relaxed);
-        self.prepare(task, turn_end, this);
+        self.prepare(task, this);
         runnable.run();
         self.current.store(NIL, Relaxed);
     }
 
-    /// Sets the alarm to `look`, or to the first timer, and says what runs: a task that begins or
-    /// goes on, and shares its CPU if `look` is ever to be.
-    fn prepare(&self, task: &Record, look: u64, this: CpuId) {
-        let mut presence = u32::from(task.policy().rank());
-        if look != NEVER {
-            presence |= SLICED;
+    /// Sets the alarm and says what runs, for a task that begins or goes on.
+    fn prepare(&self, task: &Record, this: CpuId) {
+        let rank = u32::from(task.policy().rank());
+        let mut presence = rank;
+        let mut look = NEVER;
+        if self.ready() > 0 {
+            let queue = self.queue.lock();
+            look = queue.next_look(task, self.clock.mark());
+            if queue.is_shared(task) {
+                presence |= SLICED;
+            }
+            drop(queue);
             self.balance(this);
         }
         if self.door.presence() != presence && self.door.announce(presence) {
@@ -162,7 +160,8 @@ pub(crate) fn poll_ended(end: PollEnd) {
             task.count_switch(true);
             task.set_place(Place::Waiting);
         }
-        _ => {
+        how => {
+            cpu.queue.lock().gave_way = how == BY_ITSELF;
             task.count_switch(false);
         }
     }
@@ -184,18 +183,12 @@ pub fn preempt() -> bool {
     cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();
-    let now = cpu.clock.mark();
-    let mut look = NEVER;
-    let mut due = !place::allowed(task).contains(this);
-    if !due && cpu.ready() > 0 {
-        let mut queue = cpu.lock();
-        due = queue.is_due(task, now);
-        look = queue.next_look(task, now);
-    }
+    let due = !place::allowed(task).contains(this)
+        || cpu.ready() > 0 && cpu.lock().is_due(task, cpu.clock.mark());
     if due {
         cpu.told.store(true, Relaxed);
     } else {
-        cpu.prepare(task, look, this);
+        cpu.prepare(task, this);
     }
     due
 }

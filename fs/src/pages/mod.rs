@@ -86,6 +86,14 @@ struct Pages {
     count: u64,
 }
 
+/// Pages in all caches.
+static CACHED: AtomicU64 = AtomicU64::new(0);
+
+/// How many pages all files have in memory together.
+pub fn cached_pages() -> usize {
+    usize::try_from(CACHED.load(Relaxed)).unwrap_or(usize::MAX)
+}
+
 bitflags::bitflags! {
     /// What may no longer be done to a file: fcntl(2), `F_ADD_SEALS`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -254,6 +262,7 @@ impl PageCache {
             let mut pages = self.pages.lock();
             let removed = pages.tree.remove(range.clone());
             pages.count -= removed.len() as u64;
+            CACHED.fetch_sub(removed.len() as u64, Relaxed);
             removed
         };
         for user in &users {
@@ -422,6 +431,7 @@ impl Pages {
     fn add(&mut self, index: u64, frame: Frame) {
         self.tree.insert(index, frame);
         self.count += 1;
+        CACHED.fetch_add(1, Relaxed);
     }
 }
 
@@ -429,6 +439,7 @@ impl Drop for PageCache {
     fn drop(&mut self) {
         let count = self.pages.lock().count;
         if count != 0 {
+            CACHED.fetch_sub(count, Relaxed);
             self.store.release(0..u64::MAX, count);
         }
     }

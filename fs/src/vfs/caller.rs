@@ -79,6 +79,10 @@ pub type Miss = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub struct Caller<'a> {
     /// Who asks.
     pub credentials: Credentials<'a>,
+    /// The process that asks, by number, and its thread; 0 if it is the kernel (`/proc/self`).
+    pub process: u32,
+    /// See [`process`](Self::process).
+    pub thread: u32,
     /// `RLIMIT_FSIZE`: no write goes beyond (`EFBIG`; the signal is up to the kernel).
     pub size_limit: u64,
     clock: fn() -> Timespec,
@@ -88,7 +92,21 @@ pub struct Caller<'a> {
 impl<'a> Caller<'a> {
     /// Makes a caller; `clock` is read only when a time has to be stored.
     pub const fn new(credentials: Credentials<'a>, clock: fn() -> Timespec) -> Self {
-        Self { credentials, size_limit: u64::MAX, clock, miss: Cell::new(None) }
+        Self {
+            credentials,
+            process: 0,
+            thread: 0,
+            size_limit: u64::MAX,
+            clock,
+            miss: Cell::new(None),
+        }
+    }
+
+    /// The same caller as a thread of a process.
+    #[must_use]
+    pub const fn of_thread(mut self, process: u32, thread: u32) -> Self {
+        (self.process, self.thread) = (process, thread);
+        self
     }
 
     /// The same caller under `RLIMIT_FSIZE`.

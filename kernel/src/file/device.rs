@@ -1,13 +1,21 @@
 //! Device nodes: from a number to an open file.
 
-use super::{File, Object};
-use crate::{thread::Thread, tty::Control};
+use super::{File, LOG, Object};
+use crate::{cred::Capabilities, thread::Thread, tty::Control};
 use abi::{Errno, Result};
-use alloc::{sync::Arc, vec::Vec};
-use fs::{Kind, OpenDevice, OpenFlags, pipe::PipeEnd};
+use alloc::{format, sync::Arc, vec::Vec};
+use core::{fmt, ops::Deref};
+use fs::{
+    Caller, DeviceNumber, Kind, Make, OpenDevice, OpenFlags, Path,
+    device::{self, Node, Pts},
+    pipe::PipeEnd,
+};
 use io::{
     mem::MemDevice,
-    tty::{OpenAs, Tty, pty::PtyTable},
+    tty::{
+        OpenAs, Tty,
+        pty::{Master, PtyTable},
+    },
 };
 
 /// The devices of a system.
@@ -17,6 +25,8 @@ pub struct Devices {
     serial: spin::RwLock<Vec<Arc<Tty>>>,
     /// Pseudo-terminals.
     pub ptys: PtyTable,
+    /// The `/dev/pts` they appear in, once it has been mounted.
+    pts: spin::Mutex<Option<Arc<Pts>>>,
 }
 
 /// Major numbers (`Documentation/admin-guide/devices.txt`).
@@ -27,6 +37,9 @@ mod major {
     pub(super) const PTY_FIRST: u32 = 136;
     pub(super) const PTY_LAST: u32 = 143;
 }
+
+/// The minor number of `/dev/kmsg`.
+const KMSG: u32 = 11;
 
 /// The first minor number of serial lines.
 const FIRST_SERIAL: u32 = 64;
@@ -40,6 +53,43 @@ impl Devices {
     /// The serial line `n`.
     pub fn serial(&self, n: u32) -> Option<Arc<Tty>> {
         self.serial.read().get(n as usize).cloned()
+    }
+
+    /// The `/dev/pts`, which is one however often it is mounted; the first mount's options count.
+    ///
+    /// # Errors
+    /// - `EINVAL`: bad options.
+    pub fn pts(&self, options: &[u8], caller: &Caller<'_>) -> Result<Arc<Pts>> {
+        let mut pts = self.pts.lock();
+        let made = Arc::new(Pts::new(options, caller)?);
+        Ok(Arc::clone(pts.get_or_insert(made)))
+    }
+
+    /// Makes the nodes of the devices there are, beside those that every system has.
+    ///
+    /// # Errors
+    /// Those of [`device::populate`].
+    pub fn populate(&self, root: &Path, caller: &Caller<'_>) -> Result<()> {
+        for number in 0..self.serial.read().len() {
+            let name = format!("ttyS{number}");
+            let minor = FIRST_SERIAL + u32::try_from(number).map_err(|_| Errno::EINVAL)?;
+            let what = Make::Character(DeviceNumber::new(major::TTY, minor));
+            device::populate(root, &[Node { name: &name, mode: 0o660, what }], caller)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `/proc/devices`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_list(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        out.write_str("Character devices:\n  1 mem\n")?;
+        if !self.serial.read().is_empty() {
+            out.write_str("  4 ttyS\n")?;
+        }
+        out.write_str("  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n")?;
+        out.write_str("128 ptm\n136 pts\n\nBlock devices:\n")
     }
 
     /// The terminal behind `/dev/console`.
@@ -66,6 +116,7 @@ pub fn open_device(thread: &Thread, node: OpenDevice) -> Result<Arc<File>> {
     let devices = &thread.system.devices;
     let (major, minor) = (node.number.major, node.number.minor);
     let object = match (major, minor) {
+        (major::MEMORY, KMSG) => open_kmsg(&node, thread)?,
         (major::MEMORY, minor) => Object::Memory(MemDevice::from_minor(minor).ok_or(Errno::ENXIO)?),
         (major::TTY, minor @ FIRST_SERIAL..) => {
             let tty = devices.serial(minor - FIRST_SERIAL).ok_or(Errno::ENXIO)?;
@@ -81,7 +132,7 @@ pub fn open_device(thread: &Thread, node: OpenDevice) -> Result<Arc<File>> {
             let flags = node.flags | OpenFlags::NO_CONTROLLING_TTY;
             open_tty(thread, &tty, OpenAs::Console, flags)?
         }
-        (major::TTY_AUX, 2) => Object::PtyMaster(devices.ptys.open(|_| Control::new())?),
+        (major::TTY_AUX, 2) => Object::PtyMaster(open_master(thread)?),
         (major @ major::PTY_FIRST..=major::PTY_LAST, minor) => {
             let number = (major - major::PTY_FIRST) * 256 + minor;
             let tty = devices.ptys.get(number).ok_or(Errno::EIO)?;
@@ -90,6 +141,60 @@ pub fn open_device(thread: &Thread, node: OpenDevice) -> Result<Arc<File>> {
         _ => return Err(Errno::ENXIO),
     };
     Ok(File::new(object, node.flags, node.path))
+}
+
+/// Opens the kernel's log.
+///
+/// # Errors
+/// - `EPERM`: to read it without `CAP_SYSLOG`.
+fn open_kmsg(node: &OpenDevice, thread: &Thread) -> Result<Object> {
+    if node.flags.readable() && !thread.credentials.has(Capabilities::SYSLOG) {
+        return Err(Errno::EPERM);
+    }
+    Ok(Object::Kmsg(LOG.open()))
+}
+
+/// Makes a pseudo-terminal, whose other side appears in `/dev/pts`.
+fn open_master(thread: &Thread) -> Result<PtyMaster> {
+    let devices = &thread.system.devices;
+    let master = devices.ptys.open(|_| Control::new())?;
+    let pts = devices.pts.lock().clone();
+    if let Some(pts) = &pts {
+        pts.add(master.number(), &thread.caller())?;
+    }
+    Ok(PtyMaster { master, pts })
+}
+
+/// The master side of a pseudo-terminal; the other side's node goes when it is closed.
+#[derive(Debug)]
+pub struct PtyMaster {
+    master: Master,
+    pts: Option<Arc<Pts>>,
+}
+
+impl PtyMaster {
+    /// Where the other side's node is, if `/dev/pts` has been mounted.
+    pub fn pts(&self) -> Option<&Path> {
+        self.pts.as_ref().map(|pts| pts.root())
+    }
+}
+
+impl Deref for PtyMaster {
+    type Target = Master;
+
+    fn deref(&self) -> &Master {
+        &self.master
+    }
+}
+
+impl Drop for PtyMaster {
+    fn drop(&mut self) {
+        if let Some(pts) = &self.pts {
+            let kernel = Caller::new(fs::Credentials::ROOT, crate::time::realtime_coarse);
+            // Somebody may have removed it.
+            let _ = pts.remove(self.master.number(), &kernel);
+        }
+    }
 }
 
 /// Opens a terminal, which becomes the controlling one of a session leader that has none.

@@ -10,6 +10,7 @@
 mod context;
 mod device;
 mod eventfd;
+mod kmsg;
 mod lock;
 mod status;
 mod table;
@@ -23,15 +24,16 @@ use executor::wait::WaitQueue;
 use framework::{Sink, Source};
 use fs::{Caller, OpenFile, OpenFlags, Path, Whence, pipe::PipeEnd};
 use io::{
-    mem::MemDevice,
+    mem::{KmsgFile, MemDevice},
     tty::{self, ReadTimer},
 };
 
 pub use context::{FsContext, Places};
-pub use device::{Devices, of_pipe, open_device};
+pub use device::{Devices, PtyMaster, of_pipe, open_device};
 pub use eventfd::EventFd;
+pub use kmsg::{KernelMessages, LOG};
 pub use status::{Owner, OwnerKind};
-pub use table::FdTable;
+pub use table::{FdTable, MAX_FDS};
 pub use transfer::{At, Segments};
 
 /// An open file.
@@ -58,7 +60,7 @@ pub enum Object {
     /// A terminal.
     Tty(tty::Open),
     /// The master side of a pseudo-terminal.
-    PtyMaster(tty::pty::Master),
+    PtyMaster(PtyMaster),
     /// A counter.
     EventFd(EventFd),
     /// Many files to wait for.
@@ -69,6 +71,8 @@ pub enum Object {
     Signals(SignalFd),
     /// A process.
     Pid(PidFd),
+    /// `/dev/kmsg`.
+    Kmsg(KmsgFile),
 }
 
 /// What the attempts of one call share.
@@ -200,6 +204,7 @@ impl File {
             Object::EventFd(event) => event.read(to),
             Object::Timer(timer) => timer.read(to),
             Object::Signals(signals) => signals.read(thread, to),
+            Object::Kmsg(file) => LOG.read(file, to),
             Object::Epoll(_) | Object::Pid(_) => Err(Errno::EINVAL),
         }
     }
@@ -222,6 +227,7 @@ impl File {
             Object::Tty(open) => open.write(thread, from),
             Object::PtyMaster(master) => master.write(from),
             Object::EventFd(event) => event.write(from),
+            Object::Kmsg(file) => LOG.write(file, from),
             Object::Timer(_) | Object::Signals(_) | Object::Epoll(_) | Object::Pid(_) => {
                 Err(Errno::EINVAL)
             }
@@ -276,6 +282,7 @@ impl File {
             Object::Node(node) => node.seek(by, whence),
             // Character devices of this kind accept any position and ignore it.
             Object::Memory(_) => Ok(0),
+            Object::Kmsg(file) => kmsg::seek(file, by, whence),
             _ => Err(Errno::ESPIPE),
         }
     }
@@ -293,6 +300,7 @@ impl File {
             Object::Timer(timer) => timer.events(),
             Object::Signals(signals) => signals.events(thread),
             Object::Pid(pid) => pid.events(),
+            Object::Kmsg(file) => LOG.poll(file) | Events::OUT | Events::WRNORM,
         }
     }
 
@@ -309,6 +317,7 @@ impl File {
             Object::Timer(timer) => Some(timer.queue()),
             Object::Signals(signals) => Some(signals.queue()),
             Object::Pid(pid) => Some(pid.queue()),
+            Object::Kmsg(_) => Some(LOG.queue()),
         }
     }
 }
@@ -326,6 +335,7 @@ impl core::fmt::Debug for Object {
             Self::Timer(_) => "Timer",
             Self::Signals(_) => "Signals",
             Self::Pid(_) => "Pid",
+            Self::Kmsg(_) => "Kmsg",
         })
     }
 }

@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use spin::RwLock;
 
 /// The largest table whatever the limit says (`/proc/sys/fs/nr_open`).
-const MAX_FDS: u32 = 1 << 20;
+pub const MAX_FDS: u32 = 1 << 20;
 
 /// A process's open files.
 #[derive(Debug)]

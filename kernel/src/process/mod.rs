@@ -28,14 +28,16 @@ use alloc::{
     sync::{Arc, Weak},
     vec::Vec,
 };
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use arrayvec::ArrayString;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use executor::wait::WaitQueue;
+use framework::Instant;
 use spin::Mutex;
 
 pub use group::{Group, Session};
 pub use limits::{INFINITY, Limit, Limits, Privilege, Resource};
 pub use pidfd::PidFd;
-pub use table::{Entries, PidTable};
+pub use table::{Entries, PID_MAX, PidTable};
 pub use usage::{Counters, Usage, UsageOf};
 pub use wait::{Change, State, Wait, WaitFor, Which};
 
@@ -101,6 +103,12 @@ pub struct Process {
     pub timers: Mutex<ProcessTimers>,
     /// The execution domain (personality(2)).
     pub personality: AtomicU32,
+    /// How likely the OOM killer chooses it, -1000 to 1000.
+    pub oom_score_adjustment: AtomicI32,
+    /// When it was made.
+    pub started: Instant,
+    /// The name of its main thread, which outlives that thread.
+    name: Mutex<ArrayString<16>>,
     credentials: Mutex<Arc<Credentials>>,
 }
 
@@ -161,6 +169,9 @@ impl Process {
             dumpable: AtomicU8::new(1),
             timers: Mutex::default(),
             personality: AtomicU32::new(0),
+            oom_score_adjustment: AtomicI32::new(0),
+            started: framework::time::now(),
+            name: Mutex::new(ArrayString::new()),
             credentials: Mutex::new(credentials),
         })
     }
@@ -271,6 +282,16 @@ impl Process {
     /// Replaces what others see as the process's credentials.
     pub fn set_credentials(&self, credentials: Arc<Credentials>) {
         *self.credentials.lock() = credentials;
+    }
+
+    /// The name of its main thread, also once that has ended.
+    pub fn name(&self) -> ArrayString<16> {
+        *self.name.lock()
+    }
+
+    /// Keeps the name of the main thread.
+    pub(crate) fn set_name(&self, name: ArrayString<16>) {
+        *self.name.lock() = name;
     }
 
     /// Whether the process has executed since it was made.

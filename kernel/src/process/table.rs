@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use spin::{Mutex, MutexGuard};
 
 /// One more than the highest number (Linux's default `pid_max`).
-const PID_MAX: u32 = 32768;
+pub const PID_MAX: u32 = 32768;
 
 /// Numbers below this are not used again after the first round, as on Linux.
 const RESERVED_PIDS: u32 = 300;
@@ -48,13 +48,16 @@ pub struct PidTable {
 pub struct Entries {
     slots: HashMap<u32, Slot>,
     next: u32,
+    /// Numbers given out so far, and the last of them.
+    made: u64,
+    last: u32,
     init: Option<Arc<Process>>,
 }
 
 impl PidTable {
     /// An empty table.
     pub fn new() -> Self {
-        Self { entries: Mutex::new(Entries { slots: HashMap::new(), next: 1, init: None }) }
+        Self { entries: Mutex::new(Entries { slots: HashMap::new(), next: 1, made: 0, last: 0, init: None }) }
     }
 
     /// Locks the table, and with it the family tree.
@@ -105,6 +108,8 @@ impl Entries {
             self.next = if number + 1 >= PID_MAX { RESERVED_PIDS } else { number + 1 };
             if self.slots.get(&number).is_none_or(Slot::is_free) {
                 self.slots.insert(number, Slot::default());
+                self.made += 1;
+                self.last = number;
                 return Pid::new(number.cast_signed()).ok_or(Errno::EAGAIN);
             }
         }
@@ -183,6 +188,23 @@ impl Entries {
     /// The first process, which takes in orphans.
     pub fn init(&self) -> Option<Arc<Process>> {
         self.init.clone()
+    }
+
+    /// How many threads were ever made.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// The number given out last.
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// The process with the lowest number from `from` on, zombies included.
+    pub fn next_process(&self, from: u32) -> Option<Pid> {
+        let used = self.slots.iter().filter(|(number, slot)| **number >= from && slot.process.is_some());
+        let lowest = used.map(|(number, _)| *number).min()?;
+        Pid::new(lowest.cast_signed())
     }
 
     /// How many threads there are.

@@ -20,6 +20,7 @@ mod limits;
 mod madvise;
 mod mlock;
 mod mmap;
+mod mount;
 mod open;
 mod path;
 mod pidfd;
@@ -30,6 +31,7 @@ mod row;
 mod sched;
 mod sigaction;
 mod stat;
+mod syslog;
 mod system;
 mod thread;
 mod time;
@@ -65,6 +67,7 @@ const FAMILIES: &[&[Row]] = &[
     madvise::ROWS,
     mlock::ROWS,
     mmap::ROWS,
+    mount::ROWS,
     open::ROWS,
     path::ROWS,
     pidfd::ROWS,
@@ -74,6 +77,7 @@ const FAMILIES: &[&[Row]] = &[
     sched::ROWS,
     sigaction::ROWS,
     stat::ROWS,
+    syslog::ROWS,
     system::ROWS,
     thread::ROWS,
     time::ROWS,

@@ -27,7 +27,7 @@ use alloc::{boxed::Box, sync::Arc};
 use arrayvec::ArrayString;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use executor::{Spawn, TaskRef};
-use framework::UserContext;
+use framework::{Instant, UserContext};
 use spin::{Mutex, Once};
 
 pub use access::PATH_MAX;
@@ -199,6 +199,8 @@ pub struct Tcb {
     pub timer_slack_ns: AtomicU64,
     /// Whether execve(2) can give it no more rights (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: AtomicBool,
+    /// When it was made.
+    pub started: Instant,
     /// The head of the robust futex list.
     pub robust_list: Mutex<Option<UserPtr<usize>>>,
     task: Once<TaskRef>,
@@ -212,6 +214,9 @@ impl Tcb {
         resources: &Resources,
         name: [u8; 16],
     ) -> Arc<Self> {
+        if tid == process.pid {
+            process.set_name(text(&name));
+        }
         Arc::new(Self {
             tid: AtomicU32::new(tid.get()),
             work: AtomicU32::new(0),
@@ -230,6 +235,7 @@ impl Tcb {
             parent_death_signal: AtomicU8::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_SLACK_NS),
             no_new_privileges: AtomicBool::new(false),
+            started: framework::time::now(),
             robust_list: Mutex::new(None),
             task: Once::new(),
         })
@@ -277,15 +283,7 @@ impl Tcb {
 
     /// The name, without padding.
     pub fn name(&self) -> ArrayString<16> {
-        let name = self.view.lock().name;
-        let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-        let mut text = ArrayString::new();
-        for byte in &name[..len] {
-            let shown = if byte.is_ascii() { char::from(*byte) } else { '?' };
-            // At most 16 ASCII characters.
-            let _ = text.try_push(shown);
-        }
-        text
+        text(&self.view.lock().name)
     }
 
     /// Names the thread; what is over 15 bytes is cut off.
@@ -294,6 +292,9 @@ impl Tcb {
         let len = name.len().min(15);
         padded[..len].copy_from_slice(&name[..len]);
         self.view.lock().name = padded;
+        if self.tid() == self.process.pid {
+            self.process.set_name(self.name());
+        }
         if let Some(task) = self.task.get() {
             task.set_name(&self.name());
         }
@@ -303,4 +304,16 @@ impl Tcb {
     pub(crate) fn clear_work(&self, work: Work) {
         self.work.fetch_and(!work.bits(), Ordering::SeqCst);
     }
+}
+
+/// A name without its padding.
+fn text(name: &[u8; 16]) -> ArrayString<16> {
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    let mut text = ArrayString::new();
+    for byte in &name[..len] {
+        let shown = if byte.is_ascii() { char::from(*byte) } else { '?' };
+        // At most 16 ASCII characters.
+        let _ = text.try_push(shown);
+    }
+    text
 }

@@ -27,6 +27,7 @@ impl Thread {
             capabilities: Capabilities::from_bits_retain(self.credentials.effective.bits()),
         };
         Caller::new(credentials, time::realtime_coarse)
+            .of_thread(self.process().pid.get(), self.tid().get())
             .with_size_limit(self.process().file_size_limit())
     }
 
@@ -41,6 +42,7 @@ impl Thread {
             capabilities: Capabilities::from_bits_retain(capabilities.bits()),
         };
         Caller::new(credentials, time::realtime_coarse)
+            .of_thread(self.process().pid.get(), self.tid().get())
     }
 
     /// Sends the signal that goes with a failed write: `SIGPIPE` for `EPIPE`, `SIGXFSZ` for
