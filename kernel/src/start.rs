@@ -125,9 +125,9 @@ fn start_serial(
     uart: framework::boot::Uart,
 ) -> Result<()> {
     let words = line.driver_words.iter();
-    let settings =
+    let mut settings =
         words.filter_map(|word| io::console::parse_serial(word.strip_prefix("console=")?));
-    let termios = settings.last().map(|(_, termios)| termios).unwrap_or_default();
+    let termios = settings.next_back().map(|(_, termios)| termios).unwrap_or_default();
     let (tty, runner) = io::uart::new(uart.ports, uart.irq, 0, termios, Control::new())?;
     system.devices.add_serial(tty);
     executor::spawn(Spawn::named("ttyS0"), runner.run());

@@ -237,7 +237,7 @@ mod tests {
 
     impl Observer for Count {
         fn notify(&self, mask: u32) {
-            self.0.fetch_add(usize::try_from(mask).unwrap(), Relaxed);
+            self.0.fetch_add(usize::try_from(mask).expect("a mask fits a word"), Relaxed);
         }
     }
 

@@ -4,7 +4,7 @@
 //! allocations, which are bounded by what user programs were admitted, practically never fail.
 
 use super::{
-    buddy::{self, Buddy},
+    buddy::Buddy,
     meta::{self, Meta},
 };
 use crate::cpu::{self, MAX_CPUS};
@@ -152,7 +152,7 @@ pub(crate) fn take_run(count: usize) -> Option<u32> {
     #[cfg(not(target_os = "none"))]
     crate::machine::memory::ensure();
     let order = count.next_power_of_two().ilog2() as usize;
-    if order >= buddy::ORDERS {
+    if order >= super::buddy::ORDERS {
         return None;
     }
     take_run_once(count, order).or_else(|| {

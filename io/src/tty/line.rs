@@ -417,13 +417,13 @@ impl SpecialBytes {
         let mut special = Self::default();
         let control = |place| termios.get(place);
         if termios.input.intersects(InputFlags::IGNCR | InputFlags::ICRNL) {
-            special.insert(&[b'\r']);
+            special.insert(b"\r");
         }
         if termios.has_input(InputFlags::INLCR) {
-            special.insert(&[b'\n']);
+            special.insert(b"\n");
         }
         if termios.has_local(LocalFlags::ICANON) {
-            special.insert(&[b'\n']);
+            special.insert(b"\n");
             special
                 .insert(&[Control::Erase, Control::Kill, Control::Eof, Control::Eol].map(control));
             if termios.has_local(LocalFlags::IEXTEN) {

@@ -314,7 +314,7 @@ impl Open {
         self.check_serial()?;
         let outputs = ModemLines::DTR | ModemLines::RTS;
         self.tty.with_state(|state| {
-            state.modem = state.modem - (clear & outputs) | (set & outputs);
+            state.modem = (state.modem - (clear & outputs)) | (set & outputs);
             state.line.effects.wire |= Events::PRI;
         });
         Ok(())

@@ -247,7 +247,7 @@ impl Tty {
     pub fn set_modem_inputs(&self, inputs: ModemLines) {
         let outputs = ModemLines::DTR | ModemLines::RTS;
         let mut state = self.state.lock();
-        state.modem = state.modem & outputs | inputs - outputs;
+        state.modem = (state.modem & outputs) | (inputs - outputs);
     }
 
     /// Takes everything that is not sent and gives it to `send` at once, stopped or not: for the

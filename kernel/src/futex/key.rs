@@ -46,7 +46,7 @@ impl Key {
     /// - `EFAULT`: nothing is mapped there.
     pub fn new(thread: &Thread, at: UserPtr<u32>, scope: Scope) -> Result<Self> {
         let address = at.address();
-        if address.get() % 4 != 0 {
+        if !address.get().is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         if !address.is_user_range(4) {

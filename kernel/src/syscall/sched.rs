@@ -163,7 +163,8 @@ mod number {
     pub(super) const BATCH: u32 = 3;
     pub(super) const IDLE: u32 = 5;
     pub(super) const DEADLINE: u32 = 6;
-    /// Or-ed to the policy: children start as ordinary threads.
+    /// Or-ed to the policy: children start as ordinary threads. Refused.
+    #[cfg(test)]
     pub(super) const RESET_ON_FORK: u32 = 0x4000_0000;
 }
 
@@ -335,7 +336,7 @@ fn sched_setaffinity(thread: &Thread, pid: i32, len: u32, mask: UserPtr<u8>) -> 
 /// Source: sched_getaffinity(2)
 fn sched_getaffinity(thread: &Thread, pid: i32, len: u32, mask: UserPtr<u8>) -> Result<usize> {
     let size = size_of::<u64>();
-    if (len as usize) < size || len as usize % size != 0 {
+    if (len as usize) < size || !(len as usize).is_multiple_of(size) {
         return Err(Errno::EINVAL);
     }
     let target = find(thread, pid)?;
@@ -374,7 +375,7 @@ fn sched_setattr(thread: &Thread, pid: i32, at: UserPtr<SchedAttr>, flags: u32) 
         0 => SIZE,
         size => size,
     };
-    if size < SIZE || size > framework::PAGE_SIZE {
+    if !(SIZE..=framework::PAGE_SIZE).contains(&size) {
         thread.write(at.cast::<u32>(), &u32::try_from(SIZE).map_err(|_| Errno::EINVAL)?)?;
         return Err(Errno::E2BIG);
     }

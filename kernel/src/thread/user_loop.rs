@@ -16,8 +16,8 @@ use framework::{
 };
 
 /// Runs `thread` until it ends.
+#[expect(clippy::manual_async_fn, reason = "an async fn would store its argument twice")]
 pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'static {
-    // A plain function around the block: an async fn would store its argument twice.
     async move {
         thread.begin();
         if let Some(line) = thread.first_program.take() {

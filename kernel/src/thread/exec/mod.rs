@@ -59,7 +59,6 @@ pub async fn exec(thread: &mut Thread, program: &Program) -> Result<usize> {
         egid: credentials.egid,
         secure: gained,
         min_signal_stack: 2048 + framework::UserContext::fpu_size(),
-        ..Identity::default()
     };
     let memory = new_memory(thread)?;
     let mut seed = [0; 24];
