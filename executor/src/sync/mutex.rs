@@ -157,7 +157,8 @@ impl<T> fmt::Debug for Mutex<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use alloc::{boxed::Box, vec::Vec};

@@ -207,7 +207,8 @@ impl fmt::Debug for WaitQueue {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use alloc::{task::Wake, vec::Vec};
