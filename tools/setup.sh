@@ -96,7 +96,8 @@ rust_from_debian() {
     [ -e /usr/bin/cc ] || apt gcc libc6-dev
     local version sysroot lib build
     version=$(/usr/bin/rustc --version | cut -d' ' -f2)
-    sysroot=$cache/sysroot-$version
+    # The name tells how it was built: cargo rebuilds what was compiled against another.
+    sysroot=$cache/sysroot-$version-bitcode
     lib=$sysroot/lib/rustlib/$kernel_target/lib
     if ! compgen -G "$lib/libcore-*.rlib" >/dev/null; then
         say "building core and alloc for $kernel_target (once, about a minute)"
