@@ -2,11 +2,12 @@
 
 use super::{Outcome, Row, UserPtr, row};
 use crate::{
+    file::Object,
     process::{Change, ExitStatus, State, Usage, Wait, WaitFor, Which},
     signal::{Info, code},
     thread::{Thread, Work},
 };
-use abi::{Errno, Events, Pid, Result, Signal, Timeval};
+use abi::{Errno, Events, Fd, Pid, Result, Signal, Timeval};
 use alloc::boxed::Box;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -16,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     row!(61 "wait4" (pid: i32, status: Option<UserPtr<i32>>, options: u32,
         usage: Option<UserPtr<Rusage>>) => wait4, Full),
     row!(247 "waitid" (kind: i32, id: i32, info: Option<UserPtr<[u8; Info::SIZE]>>, options: u32,
-        usage: Option<UserPtr<Rusage>>) => waitid, Partial, "P_PIDFD"),
+        usage: Option<UserPtr<Rusage>>) => waitid, Full),
 ];
 
 /// The part of a status that a parent sees.
@@ -154,6 +155,7 @@ fn waitid(
     const P_ALL: i32 = 0;
     const P_PID: i32 = 1;
     const P_PGID: i32 = 2;
+    const P_PIDFD: i32 = 3;
     let options = WaitFor::from_bits(options).ok_or(Errno::EINVAL)?;
     if !options.intersects(WaitFor::EXITED | WaitFor::STOPPED | WaitFor::CONTINUED) {
         return Err(Errno::EINVAL);
@@ -163,6 +165,11 @@ fn waitid(
         P_PID => Which::Pid(Pid::new(id).ok_or(Errno::EINVAL)?),
         P_PGID if id == 0 => Which::Group(thread.process().group().pid),
         P_PGID => Which::Group(Pid::new(id).ok_or(Errno::EINVAL)?),
+        P_PIDFD if id < 0 => return Err(Errno::EINVAL),
+        P_PIDFD => match thread.files.get(Fd(id))?.object() {
+            Object::Pid(pidfd) => Which::Pid(pidfd.process().pid),
+            _ => return Err(Errno::EBADF),
+        },
         _ => return Err(Errno::EINVAL),
     };
     let wait = Wait { which, options };

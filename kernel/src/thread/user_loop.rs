@@ -182,8 +182,18 @@ fn unknown(thread: &Thread, number: usize) -> abi::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_restart;
+    use super::{Thread, is_restart, user_loop};
     use abi::Errno;
+
+    fn size_of_future<F: Future>(_make: impl FnOnce(Thread) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_thread_s_future_is_small() {
+        let size = size_of_future(user_loop);
+        assert!(size <= 1024, "{size} bytes");
+    }
 
     #[test]
     fn only_the_restart_codes_restart() {
