@@ -202,12 +202,6 @@ impl Waiting<'_> {
         self.waiter.woken.load(Ordering::SeqCst)
     }
 
-    /// Leaves the queue; returns whether a wake came first.
-    pub fn leave(self) -> bool {
-        self.remove();
-        self.was_woken()
-    }
-
     fn remove(&self) {
         while !self.was_woken() {
             let key = self.waiter.key.lock().clone();
@@ -258,8 +252,8 @@ mod tests {
         assert_eq!(table.wake(&key(8), 1, 2), 1);
         assert!(b.was_woken() && !a.was_woken() && !c.was_woken());
         assert_eq!(table.wake(&key(8), 10, MATCH_ANY), 1);
-        assert!(a.leave());
-        assert!(!c.leave());
+        assert!(a.was_woken() && !c.was_woken());
+        drop(c);
         assert_eq!(table.count(&key(16)), 0);
     }
 
