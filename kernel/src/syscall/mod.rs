@@ -29,13 +29,16 @@ mod prctl;
 mod read;
 mod row;
 mod sched;
+mod sendfile;
 mod sigaction;
 mod stat;
+mod sync;
 mod syslog;
 mod system;
 mod thread;
 mod time;
 mod timer;
+mod xattr;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,10 +55,10 @@ const NUMBERS: usize = 512;
 /// The rows, family by family.
 const FAMILIES: &[&[Row]] = &[
     clone::ROWS,
+    cred::ROWS,
     descriptor::ROWS,
     directory::ROWS,
     epoll::ROWS,
-    cred::ROWS,
     execve::ROWS,
     exit::ROWS,
     futex::ROWS,
@@ -72,16 +75,19 @@ const FAMILIES: &[&[Row]] = &[
     path::ROWS,
     pidfd::ROWS,
     poll::ROWS,
-    read::ROWS,
     prctl::ROWS,
+    read::ROWS,
     sched::ROWS,
+    sendfile::ROWS,
     sigaction::ROWS,
     stat::ROWS,
+    sync::ROWS,
     syslog::ROWS,
     system::ROWS,
     thread::ROWS,
     time::ROWS,
     timer::ROWS,
+    xattr::ROWS,
 ];
 
 /// Every call by its number.
