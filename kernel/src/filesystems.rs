@@ -1,9 +1,9 @@
 //! The types of file systems that mount(2) knows, as a value.
 //!
-//! A type is a name and a function that makes a mount which is nowhere yet. `/proc`, `/dev` and
-//! `/dev/pts` are one instance each, however often they are mounted.
+//! A type is a name and a function that makes a mount which is nowhere yet. `/proc`, `/sys`,
+//! `/dev` and `/dev/pts` are one instance each, however often they are mounted.
 
-use crate::{proc, system::System};
+use crate::{proc, sys, system::System};
 use abi::{Errno, Result};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -42,6 +42,7 @@ pub struct FileSystems {
     types: RwLock<Vec<FileSystemType>>,
     dev: Mutex<Option<Arc<Mount>>>,
     proc: Mutex<Option<Arc<Mount>>>,
+    sys: Mutex<Option<Arc<Mount>>>,
 }
 
 impl FileSystems {
@@ -52,10 +53,16 @@ impl FileSystems {
             kept_in_memory("tmpfs", tmpfs),
             kept_in_memory("ramfs", ramfs),
             kept_in_memory("proc", proc_fs),
+            kept_in_memory("sysfs", sysfs),
             kept_in_memory("devtmpfs", devtmpfs),
             kept_in_memory("devpts", devpts),
         ];
-        Self { types: RwLock::new(types), dev: Mutex::default(), proc: Mutex::default() }
+        Self {
+            types: RwLock::new(types),
+            dev: Mutex::default(),
+            proc: Mutex::default(),
+            sys: Mutex::default(),
+        }
     }
 
     /// Makes another type known.
@@ -110,17 +117,31 @@ fn single(
     Mount::new(Arc::clone(kept.root()), request.source, request.flags).ok_or(Errno::ENOENT)
 }
 
-fn in_memory(flavour: ramfs::Flavour, request: &Request<'_>) -> Result<Arc<Mount>> {
-    let options = ramfs::Options::parse(request.options)?;
+fn tmpfs(request: &Request<'_>) -> Result<Arc<Mount>> {
+    let mut options = ramfs::Options::parse(request.options)?;
+    // Half of the memory, unless said otherwise; `size=0` is no limit.
+    let half = framework::frame::stats().total as u64 / 2;
+    let says = |name: &[u8]| {
+        request.options.split(|byte| *byte == b',').any(|option| option.starts_with(name))
+    };
+    if !says(b"size=") && !says(b"nr_blocks=") {
+        options.pages = Some(half);
+    }
+    if !says(b"nr_inodes=") {
+        options.inodes = Some(half);
+    }
+    let flavour = ramfs::Flavour::Tmpfs;
     ramfs::mount(flavour, options, request.source, request.flags, request.caller)
 }
 
-fn tmpfs(request: &Request<'_>) -> Result<Arc<Mount>> {
-    in_memory(ramfs::Flavour::Tmpfs, request)
+fn ramfs(request: &Request<'_>) -> Result<Arc<Mount>> {
+    let options = ramfs::Options::parse(request.options)?;
+    let flavour = ramfs::Flavour::Ramfs;
+    ramfs::mount(flavour, options, request.source, request.flags, request.caller)
 }
 
-fn ramfs(request: &Request<'_>) -> Result<Arc<Mount>> {
-    in_memory(ramfs::Flavour::Ramfs, request)
+fn sysfs(request: &Request<'_>) -> Result<Arc<Mount>> {
+    single(&request.system.file_systems.sys, request, || sys::mount(request.system))
 }
 
 fn proc_fs(request: &Request<'_>) -> Result<Arc<Mount>> {

@@ -25,6 +25,7 @@ pub mod proc;
 pub mod process;
 pub mod signal;
 pub mod start;
+pub mod sys;
 pub mod syscall;
 pub mod system;
 pub mod thread;
