@@ -75,6 +75,8 @@ pub struct Process {
     pub system: &'static System,
     /// Parents, children and group.
     pub family: Mutex<Family>,
+    /// The parent's number beside the family, for those who ask only for it; 0 for none.
+    parent_pid: AtomicI32,
     /// Threads, and how they end.
     pub threads: Mutex<Threads>,
     /// Signals for the process as a whole, and whether it is stopped.
@@ -151,9 +153,11 @@ impl Process {
         actions: Arc<Actions>,
         credentials: Arc<Credentials>,
     ) -> Arc<Self> {
+        let parent_pid = parent.upgrade().map_or(0, |parent| parent.pid.as_i32());
         Arc::new(Self {
             pid,
             system,
+            parent_pid: AtomicI32::new(parent_pid),
             family: Mutex::new(Family { parent, children: Vec::new(), group }),
             threads: Mutex::new(Threads::default()),
             signals: Mutex::new(ProcessSignals::default()),
@@ -183,7 +187,15 @@ impl Process {
 
     /// The parent's number; `None` for init.
     pub fn parent_pid(&self) -> Option<Pid> {
-        self.parent().map(|parent| parent.pid)
+        Pid::new(self.parent_pid.load(Ordering::Relaxed))
+    }
+
+    /// Makes the process a child of `parent`, on its own side only; the caller holds the table's
+    /// lock.
+    pub fn set_parent(&self, _entries: &mut Entries, parent: &Arc<Self>) {
+        let mut family = self.family.lock();
+        family.parent = Arc::downgrade(parent);
+        self.parent_pid.store(parent.pid.as_i32(), Ordering::Relaxed);
     }
 
     /// The process group.

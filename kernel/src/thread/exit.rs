@@ -91,7 +91,7 @@ fn give_away_children(
     }
     let Some(reaper) = reaper_of(entries, process) else { return };
     for child in children {
-        child.family.lock().parent = Arc::downgrade(&reaper);
+        child.set_parent(entries, &reaper);
         for thread in child.live_threads() {
             let number = i32::from(thread.parent_death_signal.load(Ordering::Relaxed));
             if let Ok(signal) = Signal::new(number) {
