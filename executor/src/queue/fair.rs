@@ -111,11 +111,14 @@ impl FairQueue {
         let lag = lag.clamp(-limit, limit);
         let (total, _) = self.totals(current);
         // Its coming moves the average; enlarged, the lag is right afterwards.
-        let lag = match total {
-            0 => 0,
-            total => i128::from(lag) * i128::from(total + i64::from(weight)) / i128::from(total),
+        let lag = if total == 0 || lag == 0 {
+            0
+        } else if let Some(product) = lag.checked_mul(total + i64::from(weight)) {
+            product / total
+        } else {
+            let lag = i128::from(lag) * i128::from(total + i64::from(weight)) / i128::from(total);
+            i64::try_from(lag).unwrap_or(0)
         };
-        let lag = i64::try_from(lag).unwrap_or(0);
         let vruntime = self.average(current).wrapping_sub(lag.cast_unsigned());
         task.vruntime.store(vruntime, Relaxed);
         task.deadline.store(vruntime.wrapping_add(to_virtual(SLICE_NS, weight)), Relaxed);

@@ -130,26 +130,26 @@ impl WaitQueue {
 
     #[cold]
     fn wake_present(&self, mask: u32, exclusive: u32) -> u32 {
-        let (mut listed, observed) =
-            self.with(|inner| (inner.nodes.listed(), !inner.observers.is_empty()));
         let mut woken = 0;
         // Who listens again meanwhile is not woken for ever: the rounds are as many as listened.
-        while listed > 0 {
+        let mut budget = None;
+        let observed = loop {
             let mut wakers = Wakers::new();
-            let count = self.with(|inner| {
+            let (left, observed) = self.with(|inner| {
+                let listed = budget.unwrap_or_else(|| inner.nodes.listed());
                 let shared = inner.nodes.wake(false, mask, listed, &mut wakers);
                 let limit = (exclusive - woken).min(listed - shared);
                 let alone = inner.nodes.wake(true, mask, limit, &mut wakers);
                 woken += alone;
-                shared + alone
+                (listed - shared - alone, !inner.observers.is_empty())
             });
-            let more = wakers.is_full();
+            let more = wakers.is_full() && left > 0;
             wake_now(wakers);
             if !more {
-                break;
+                break observed;
             }
-            listed -= count.min(listed);
-        }
+            budget = Some(left);
+        };
         if observed {
             self.notify(mask);
         }
