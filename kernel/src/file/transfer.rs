@@ -9,7 +9,7 @@
 //! The first attempt builds no future and allocates nothing. Only the wait can be interrupted: what
 //! was transferred before a signal is the call's result.
 
-use super::{File, Progress};
+use super::{File, Object, Progress};
 use crate::{syscall::Outcome, thread::Thread};
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
@@ -49,6 +49,8 @@ struct State {
 trait Direction: Send + Sync + 'static {
     /// What an attempt waits for.
     const EVENTS: Events;
+    /// Whether it can make a file larger.
+    const GROWS: bool;
 
     /// One attempt over `segments` from where the last one stopped.
     fn attempt(
@@ -71,6 +73,7 @@ struct Out;
 
 impl Direction for In {
     const EVENTS: Events = Events::IN.union(Events::ERR).union(Events::HUP).union(Events::RDHUP);
+    const GROWS: bool = false;
 
     fn attempt(
         call: &Call,
@@ -99,6 +102,7 @@ impl Direction for In {
 
 impl Direction for Out {
     const EVENTS: Events = Events::OUT.union(Events::ERR).union(Events::HUP);
+    const GROWS: bool = true;
 
     fn attempt(
         call: &Call,
@@ -164,7 +168,8 @@ fn step<D: Direction>(
     segments: &[Segment],
     state: &mut State,
 ) -> Result<Result<usize>, Stop> {
-    let caller = thread.caller();
+    let limited = D::GROWS && matches!(call.file.object(), Object::Node(_));
+    let caller = if limited { thread.caller() } else { thread.unlimited_caller() };
     let errno = match D::attempt(call, thread, &caller, segments, state) {
         Ok(count) => return Ok(Ok(count)),
         Err(errno) => errno,
@@ -202,7 +207,10 @@ async fn wait<D: Direction>(
         let listener = queue.map(|queue| queue.listen(D::EVENTS.bits(), false));
         match step::<D>(&call, thread, &segments, &mut state) {
             Ok(result) => return result,
-            Err(Stop::Missing(miss)) => stop = Some(Stop::Missing(miss)),
+            Err(Stop::Missing(miss)) => {
+                stop = Some(Stop::Missing(miss));
+                continue;
+            }
             Err(Stop::NotReady) => {
                 let Some(listener) = listener else { return Err(Errno::EAGAIN) };
                 let deadline = state.progress.timer.deadline();
@@ -214,6 +222,12 @@ async fn wait<D: Direction>(
                     return if state.done > 0 { Ok(state.done) } else { Err(errno) };
                 }
             }
+        }
+        // Mostly it is there now, and there is nothing to register for.
+        match step::<D>(&call, thread, &segments, &mut state) {
+            Ok(result) => return result,
+            Err(Stop::Missing(miss)) => stop = Some(Stop::Missing(miss)),
+            Err(Stop::NotReady) => {}
         }
     }
 }

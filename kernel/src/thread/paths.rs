@@ -20,6 +20,11 @@ impl Thread {
     /// The thread as file systems see it.
     #[inline]
     pub fn caller(&self) -> Caller<'_> {
+        self.unlimited_caller().with_size_limit(self.process().file_size_limit())
+    }
+
+    /// The same for what cannot make a file larger, so that the limits need not be asked.
+    pub fn unlimited_caller(&self) -> Caller<'_> {
         let credentials = Credentials {
             uid: self.credentials.fsuid,
             gid: self.credentials.fsgid,
@@ -28,7 +33,6 @@ impl Thread {
         };
         Caller::new(credentials, time::realtime_coarse)
             .of_thread(self.process().pid.get(), self.tid().get())
-            .with_size_limit(self.process().file_size_limit())
     }
 
     /// The thread with its real user and group instead of the effective ones, as access(2) wants.
