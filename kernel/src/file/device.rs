@@ -3,10 +3,10 @@
 use super::{File, LOG, Object};
 use crate::{cred::Capabilities, thread::Thread, tty::Control};
 use abi::{Errno, Result};
-use alloc::{format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::{fmt, ops::Deref};
 use fs::{
-    Caller, DeviceNumber, Kind, Make, OpenDevice, OpenFlags, Path,
+    Caller, DeviceNumber, Kind, LookupFlags, Make, OpenDevice, OpenFlags, Path, Walk,
     device::{self, Node, Pts},
     pipe::PipeEnd,
 };
@@ -151,7 +151,7 @@ fn open_kmsg(node: &OpenDevice, thread: &Thread) -> Result<Object> {
     if node.flags.readable() && !thread.credentials.has(Capabilities::SYSLOG) {
         return Err(Errno::EPERM);
     }
-    Ok(Object::Kmsg(LOG.open()))
+    Ok(Object::Kmsg(Box::new(LOG.open())))
 }
 
 /// Makes a pseudo-terminal, whose other side appears in `/dev/pts`.
@@ -163,6 +163,26 @@ fn open_master(thread: &Thread) -> Result<PtyMaster> {
         pts.add(master.number(), &thread.caller())?;
     }
     Ok(PtyMaster { master, pts })
+}
+
+impl Thread {
+    /// Opens the other side of a pseudo-terminal, wherever its node is (`TIOCGPTPEER`).
+    ///
+    /// # Errors
+    /// - `EIO`: it is locked, or `/dev/pts` has never been mounted.
+    pub fn open_pty_peer(&self, master: &PtyMaster, flags: OpenFlags) -> Result<usize> {
+        let caller = self.caller();
+        let root = master.pts().ok_or(Errno::EIO)?;
+        let walk = Walk { caller: &caller, root, umask: 0 };
+        let name = format!("{}", master.number());
+        let path = walk.resolve(root, name.as_bytes(), LookupFlags::empty())?;
+        let open = master.open_peer(OpenAs::Anyone)?;
+        if !flags.contains(OpenFlags::NO_CONTROLLING_TTY) && flags.readable() {
+            self.adopt_tty(master.tty());
+        }
+        let close_on_exec = flags & OpenFlags::CLOSE_ON_EXEC;
+        self.install(File::new(Object::Tty(open), flags, path), close_on_exec)
+    }
 }
 
 /// The master side of a pseudo-terminal; the other side's node goes when it is closed.

@@ -18,11 +18,11 @@ pub mod transfer;
 
 use crate::{poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread, time::TimerFd};
 use abi::{Errno, Events, Result};
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use executor::wait::WaitQueue;
 use framework::{Sink, Source};
-use fs::{Caller, OpenFile, OpenFlags, Path, Whence, pipe::PipeEnd};
+use fs::{Caller, OpenFile, OpenFlags, Path, Whence, notify::Inotify, pipe::PipeEnd};
 use io::{
     mem::{KmsgFile, MemDevice},
     tty::{self, ReadTimer},
@@ -72,7 +72,9 @@ pub enum Object {
     /// A process.
     Pid(PidFd),
     /// `/dev/kmsg`.
-    Kmsg(KmsgFile),
+    Kmsg(Box<KmsgFile>),
+    /// Watches of files.
+    Inotify(Arc<Inotify>),
 }
 
 /// What the attempts of one call share.
@@ -205,6 +207,7 @@ impl File {
             Object::Timer(timer) => timer.read(to),
             Object::Signals(signals) => signals.read(thread, to),
             Object::Kmsg(file) => LOG.read(file, to),
+            Object::Inotify(inotify) => inotify.read(to),
             Object::Epoll(_) | Object::Pid(_) => Err(Errno::EINVAL),
         }
     }
@@ -228,6 +231,7 @@ impl File {
             Object::PtyMaster(master) => master.write(from),
             Object::EventFd(event) => event.write(from),
             Object::Kmsg(file) => LOG.write(file, from),
+            Object::Inotify(_) => Err(Errno::EBADF),
             Object::Timer(_) | Object::Signals(_) | Object::Epoll(_) | Object::Pid(_) => {
                 Err(Errno::EINVAL)
             }
@@ -301,6 +305,7 @@ impl File {
             Object::Signals(signals) => signals.events(thread),
             Object::Pid(pid) => pid.events(),
             Object::Kmsg(file) => LOG.poll(file) | Events::OUT | Events::WRNORM,
+            Object::Inotify(inotify) => inotify.poll(),
         }
     }
 
@@ -318,6 +323,7 @@ impl File {
             Object::Signals(signals) => Some(signals.queue()),
             Object::Pid(pid) => Some(pid.queue()),
             Object::Kmsg(_) => Some(LOG.queue()),
+            Object::Inotify(inotify) => Some(inotify.wait_queue()),
         }
     }
 }
@@ -336,6 +342,7 @@ impl core::fmt::Debug for Object {
             Self::Signals(_) => "Signals",
             Self::Pid(_) => "Pid",
             Self::Kmsg(_) => "Kmsg",
+            Self::Inotify(_) => "Inotify",
         })
     }
 }

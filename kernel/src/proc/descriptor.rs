@@ -1,7 +1,7 @@
 //! `/proc/PID/fd` and `/proc/PID/fdinfo`: open files.
 
 use super::{Shown, entry, full, target::Target};
-use crate::file::{File, FdTable};
+use crate::file::{FdTable, File};
 use abi::{Errno, Fd, Result};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;

@@ -1,8 +1,8 @@
 //! The files of a process: one row for each, made when it is looked up.
 
 use super::{
-    Shown, arguments, descriptor, link, maps, mounts, sched, settings, stat, status, target::Target,
-    thread_list,
+    Shown, arguments, descriptor, link, maps, mounts, sched, settings, stat, status,
+    target::Target, thread_list,
 };
 use abi::{Errno, Result};
 use alloc::{sync::Arc, vec::Vec};
@@ -85,7 +85,7 @@ pub(super) struct Files(pub(super) Target);
 
 /// Inode numbers: the process's number, then the row's.
 fn number(target: &Target, index: usize) -> u64 {
-    u64::from(target.number().get()) << 16 | index as u64 + 1
+    (u64::from(target.number().get()) << 16) | (index as u64 + 1)
 }
 
 impl Files {
@@ -108,12 +108,12 @@ impl Listing for Files {
         let row = &TABLE[index];
         let body = match row.make {
             Make::Text(show) => text(target, show),
-            Make::Private(show) => Body::File(Arc::new(Shown(
-                move |out: &mut dyn fmt::Write, caller: &Caller<'_>| {
+            Make::Private(show) => {
+                Body::File(Arc::new(Shown(move |out: &mut dyn fmt::Write, caller: &Caller<'_>| {
                     target.check_access(caller)?;
                     show(&target, out, caller)
-                },
-            ))),
+                })))
+            }
             Make::Body(_, make) => make(target),
         };
         let (uid, gid) = target.owner();
@@ -137,8 +137,7 @@ impl Listing for Files {
 
 /// A file of text about `target`.
 pub(super) fn text(target: Target, show: Show) -> Body {
-    let shown =
-        move |out: &mut dyn fmt::Write, caller: &Caller<'_>| show(&target, out, caller);
+    let shown = move |out: &mut dyn fmt::Write, caller: &Caller<'_>| show(&target, out, caller);
     Body::File(Arc::new(Shown(shown)))
 }
 

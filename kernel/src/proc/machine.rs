@@ -1,6 +1,9 @@
 //! Files about the whole system: `meminfo`, `stat`, `uptime`, `loadavg`, `interrupts`, ...
 
-use crate::{system::{RELEASE, SYSNAME, System, VERSION}, time};
+use crate::{
+    system::{RELEASE, SYSNAME, System, VERSION},
+    time,
+};
 use core::{
     fmt::{self, Write},
     time::Duration,
@@ -93,7 +96,8 @@ fn statistics(system: &'static System, out: &mut dyn Write) -> fmt::Result {
     let interrupts: u64 = counts.iter().flat_map(|count| count.per_cpu.iter()).sum();
     write!(out, "intr {interrupts}")?;
     // By number, without those that have none (timer and inter-processor interrupts).
-    let numbered = counts.iter().filter_map(|count| Some((count.name.parse::<usize>().ok()?, count)));
+    let numbered =
+        counts.iter().filter_map(|count| Some((count.name.parse::<usize>().ok()?, count)));
     let mut next = 0;
     for (number, count) in numbered {
         for _ in next..number {
@@ -102,7 +106,8 @@ fn statistics(system: &'static System, out: &mut dyn Write) -> fmt::Result {
         write!(out, " {}", count.per_cpu.iter().sum::<u64>())?;
         next = number + 1;
     }
-    let booted = time::realtime().saturating_sub(Duration::from_nanos(framework::time::now().as_nanos()));
+    let booted =
+        time::realtime().saturating_sub(Duration::from_nanos(framework::time::now().as_nanos()));
     writeln!(out, "\nctxt {}\nbtime {}", sum.switches, booted.as_secs())?;
     let made = system.pids.lock().made();
     writeln!(out, "processes {made}\nprocs_running {}", executor::runnable().max(1))?;

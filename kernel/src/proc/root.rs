@@ -56,10 +56,7 @@ pub(super) fn tree(system: &'static System) -> Arc<Tree> {
         root.file(name.as_bytes(), move |out: &mut dyn fmt::Write| show(system, out));
     }
     root.add(b"self", own(|caller| format!("{}", caller.process)));
-    root.add(
-        b"thread-self",
-        own(|caller| format!("{}/task/{}", caller.process, caller.thread)),
-    );
+    root.add(b"thread-self", own(|caller| format!("{}/task/{}", caller.process, caller.thread)));
     root.symlink(b"mounts", b"self/mounts");
     let kmsg = Body::Special(Arc::new(crate::file::KernelMessages));
     root.add(b"kmsg", Node::new(kmsg).mode(0o400));

@@ -16,11 +16,8 @@ pub(super) fn show(target: &Target, out: &mut dyn fmt::Write, _caller: &Caller<'
     let (millis, nanos) = (runtime / 1_000_000, runtime % 1_000_000);
     let switches = usage.voluntary_switches + usage.involuntary_switches;
     let number = target.number().get();
-    let title = alloc::format!(
-        "{} ({number}, #threads: {})",
-        thread.name(),
-        process.live_threads().len()
-    );
+    let title =
+        alloc::format!("{} ({number}, #threads: {})", thread.name(), process.live_threads().len());
     writeln!(out, "{title}\n{:-<67}", "")
         .and_then(|()| writeln!(out, "{:<45}:{millis:14}.{nanos:06}", "se.sum_exec_runtime"))
         .and_then(|()| writeln!(out, "{:<45}:{switches:21}", "nr_switches"))

@@ -184,9 +184,8 @@ fn write_memory(target: &Target, permitted: bool, out: &mut dyn fmt::Write) -> f
         return write!(out, "0 0 {} 0 0 0 0 0 ", u64::MAX);
     };
     let usage = memory.usage();
-    let limit = target.process().map_or(u64::MAX, |process| {
-        process.limit(crate::process::Resource::Rss)
-    });
+    let limit =
+        target.process().map_or(u64::MAX, |process| process.limit(crate::process::Resource::Rss));
     write!(out, "{} {} {limit} ", usage.totals.mapped * PAGE_SIZE, usage.resident)?;
     if permitted {
         let layout = memory.layout();
@@ -246,7 +245,8 @@ pub(super) fn show_memory(
     };
     let usage = memory.usage();
     let layout = memory.layout();
-    let code = (layout.code.1.get().next_multiple_of(PAGE_SIZE) - layout.code.0.page().get()) / PAGE_SIZE;
+    let code =
+        (layout.code.1.get().next_multiple_of(PAGE_SIZE) - layout.code.0.page().get()) / PAGE_SIZE;
     let data = usage.totals.data + usage.totals.stack;
     let shared = memory.shared_pages();
     let (mapped, resident) = (usage.totals.mapped, usage.resident);

@@ -1,12 +1,6 @@
 //! Which process or thread a directory of `/proc` is about.
 
-use crate::{
-    cred::Credentials,
-    memory::Memory,
-    process::Process,
-    system::System,
-    thread::Tcb,
-};
+use crate::{cred::Credentials, memory::Memory, process::Process, system::System, thread::Tcb};
 use abi::{Errno, Pid, Result};
 use alloc::sync::Arc;
 use fs::Caller;

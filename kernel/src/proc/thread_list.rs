@@ -58,6 +58,7 @@ pub(super) fn children(
     if target.number() != process.pid {
         return Ok(());
     }
-    let children = process.family.lock().children.iter().map(Arc::clone).collect::<alloc::vec::Vec<_>>();
+    let children =
+        process.family.lock().children.iter().map(Arc::clone).collect::<alloc::vec::Vec<_>>();
     children.iter().try_for_each(|child| write!(out, "{} ", child.pid.get())).map_err(full)
 }

@@ -57,7 +57,15 @@ pub struct Entries {
 impl PidTable {
     /// An empty table.
     pub fn new() -> Self {
-        Self { entries: Mutex::new(Entries { slots: HashMap::new(), next: 1, made: 0, last: 0, init: None }) }
+        Self {
+            entries: Mutex::new(Entries {
+                slots: HashMap::new(),
+                next: 1,
+                made: 0,
+                last: 0,
+                init: None,
+            }),
+        }
     }
 
     /// Locks the table, and with it the family tree.
@@ -202,7 +210,8 @@ impl Entries {
 
     /// The process with the lowest number from `from` on, zombies included.
     pub fn next_process(&self, from: u32) -> Option<Pid> {
-        let used = self.slots.iter().filter(|(number, slot)| **number >= from && slot.process.is_some());
+        let used =
+            self.slots.iter().filter(|(number, slot)| **number >= from && slot.process.is_some());
         let lowest = used.map(|(number, _)| *number).min()?;
         Pid::new(lowest.cast_signed())
     }

@@ -13,7 +13,7 @@ use io::tty::{Flow, Flush, ModemLines, Open, SetWhen, Termios, WindowSize, pty::
 
 pub(super) const ROWS: &[Row] =
     &[row!(16 "ioctl" (fd: Fd, request: u32, argument: usize) => ioctl, Partial,
-        "TIOCGPTPEER and requests of devices that do not exist are ENOTTY")];
+        "requests of devices that do not exist are ENOTTY")];
 
 /// Requests of all files.
 mod any {
@@ -64,6 +64,7 @@ mod request {
     pub(super) const TIOCSPTLCK: u32 = 0x4004_5431;
     pub(super) const TIOCGPKT: u32 = 0x8004_5438;
     pub(super) const TIOCGPTLCK: u32 = 0x8004_5439;
+    pub(super) const TIOCGPTPEER: u32 = 0x5441;
     pub(super) const TIOCSIG: u32 = 0x4004_5436;
 }
 
@@ -102,6 +103,11 @@ fn of_object(
             }
             result => result.map(Outcome::Done),
         },
+        Object::PtyMaster(master) if request == request::TIOCGPTPEER => {
+            let flags = u32::try_from(argument).map_err(|_| Errno::EINVAL)?;
+            let flags = OpenFlags::from_bits_retain(flags);
+            thread.open_pty_peer(master, flags).map(Outcome::Done)
+        }
         Object::PtyMaster(master) => {
             pty_master(thread, master, request, argument).map(Outcome::Done)
         }

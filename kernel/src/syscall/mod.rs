@@ -14,6 +14,7 @@ mod exit;
 mod futex;
 mod group;
 mod identity;
+mod inotify;
 mod ioctl;
 mod kill;
 mod limits;
@@ -64,6 +65,7 @@ const FAMILIES: &[&[Row]] = &[
     futex::ROWS,
     group::ROWS,
     identity::ROWS,
+    inotify::ROWS,
     ioctl::ROWS,
     kill::ROWS,
     limits::ROWS,

@@ -139,9 +139,8 @@ impl Order {
         } else if command.intersects(Command::PROPAGATION) {
             propagation(command, &at)?;
         } else if command.contains(Command::MOVE) {
-            return self.with_source(thread, at, |from, at| {
-                thread.system.mounts.move_mount(from, at)
-            });
+            return self
+                .with_source(thread, at, |from, at| thread.system.mounts.move_mount(from, at));
         } else {
             self.make(thread, &at)?;
         }
@@ -227,7 +226,8 @@ fn umount2(thread: &Thread, target: UserPtr<u8>, flags: u32) -> Result<Outcome<'
     let mut lookup = LookupFlags::empty();
     lookup.set(LookupFlags::FOLLOW, flags & NO_FOLLOW == 0);
     let target = thread.read_path(target)?;
-    let find = move |walk: &fs::Walk<'_>, base: &Path, path: &[u8]| walk.resolve(base, path, lookup);
+    let find =
+        move |walk: &fs::Walk<'_>, base: &Path, path: &[u8]| walk.resolve(base, path, lookup);
     thread.walk_then(Fd::CWD, target, find, move |at| {
         check_admin(thread)?;
         let how = if flags & DETACH != 0 { Unmount::Detach } else { Unmount::IfUnused };
@@ -254,11 +254,7 @@ fn umount2(thread: &Thread, target: UserPtr<u8>, flags: u32) -> Result<Outcome<'
 /// - those of the lookups.
 ///
 /// Source: pivot_root(2)
-fn pivot_root(
-    thread: &Thread,
-    new_root: UserPtr<u8>,
-    put_old: UserPtr<u8>,
-) -> Result<Outcome<'_>> {
+fn pivot_root(thread: &Thread, new_root: UserPtr<u8>, put_old: UserPtr<u8>) -> Result<Outcome<'_>> {
     check_admin(thread)?;
     let (new_root, put_old) = (thread.read_path(new_root)?, thread.read_path(put_old)?);
     thread.walk_then(

@@ -21,9 +21,9 @@ pub(super) const ROWS: &[Row] = &[
     row!(295 "preadv" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => preadv, Full),
     row!(296 "pwritev" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => pwritev, Full),
     row!(327 "preadv2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
-        => preadv2, Partial, "RWF_* flags are EOPNOTSUPP"),
+        => preadv2, Partial, "RWF_NOWAIT looks at readiness before the call"),
     row!(328 "pwritev2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
-        => pwritev2, Partial, "RWF_* flags are EOPNOTSUPP"),
+        => pwritev2, Partial, "RWF_APPEND and RWF_NOWAIT are EOPNOTSUPP"),
 ];
 
 /// The most that one call transfers (`MAX_RW_COUNT`).
@@ -136,11 +136,13 @@ fn preadv2(
     flags: u32,
 ) -> Result<Outcome<'_>> {
     let file = readable(thread, fd)?;
-    refuse_flags(flags)?;
-    if offset == -1 {
-        return readv(thread, fd, iov, count);
+    let flags = checked_flags(flags)?;
+    let at = if offset == -1 { At::Offset } else { position(offset)? };
+    let segments = segments(thread, iov, count)?;
+    if flags & RWF_NO_WAIT != 0 && file.queue().is_some() && file.events(thread).is_empty() {
+        return Err(Errno::EAGAIN);
     }
-    transfer::read(thread, file, position(offset)?, segments(thread, iov, count)?)
+    transfer::read(thread, file, at, segments)
 }
 
 fn pwritev2(
@@ -153,15 +155,24 @@ fn pwritev2(
     flags: u32,
 ) -> Result<Outcome<'_>> {
     let file = writable(thread, fd)?;
-    refuse_flags(flags)?;
-    if offset == -1 {
-        return writev(thread, fd, iov, count);
+    let flags = checked_flags(flags)?;
+    if flags & (RWF_APPEND | RWF_NO_WAIT) != 0 {
+        return Err(Errno::EOPNOTSUPP);
     }
-    transfer::write(thread, file, position(offset)?, segments(thread, iov, count)?)
+    let at = if offset == -1 { At::Offset } else { position(offset)? };
+    transfer::write(thread, file, at, segments(thread, iov, count)?)
 }
 
-fn refuse_flags(flags: u32) -> Result<()> {
-    if flags == 0 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+/// Hints (`RWF_HIPRI`), and synchronous writes (`RWF_DSYNC`, `RWF_SYNC`), which all are in memory.
+const RWF_HINTS: u32 = 1 | 2 | 4;
+const RWF_NO_WAIT: u32 = 8;
+const RWF_APPEND: u32 = 16;
+
+/// # Errors
+/// - `EOPNOTSUPP`: unknown flags.
+fn checked_flags(flags: u32) -> Result<u32> {
+    let known = RWF_HINTS | RWF_NO_WAIT | RWF_APPEND;
+    if flags & !known == 0 { Ok(flags) } else { Err(Errno::EOPNOTSUPP) }
 }
 
 /// Moves the offset of `fd` and returns it.

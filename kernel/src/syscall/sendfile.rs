@@ -236,7 +236,9 @@ fn copy_file_range(
     };
     if Arc::ptr_eq(source.inode(), target.inode()) {
         let (read_start, len) = (read.offset(), len as u64);
-        if read_start < write_start.saturating_add(len) && write_start < read_start.saturating_add(len) {
+        if read_start < write_start.saturating_add(len)
+            && write_start < read_start.saturating_add(len)
+        {
             return Err(Errno::EINVAL);
         }
     }
@@ -362,7 +364,11 @@ impl Job {
         }
         let gives_up = self.non_blocking || file.is_non_blocking();
         let moved = self.done > 0 && self.once;
-        if (gives_up || moved) && self.pending.is_empty() { Ok(Err(Errno::EAGAIN)) } else { Err(side) }
+        if (gives_up || moved) && self.pending.is_empty() {
+            Ok(Err(Errno::EAGAIN))
+        } else {
+            Err(side)
+        }
     }
 
     /// Reads the next piece; returns how much.

@@ -36,12 +36,7 @@ const USUAL: u8 = 7;
 /// - `EINTR`: a signal came while there was nothing to read.
 ///
 /// Source: syslog(2)
-fn syslog(
-    thread: &Thread,
-    action: i32,
-    buffer: UserPtr<u8>,
-    len: i32,
-) -> Result<Outcome<'_>> {
+fn syslog(thread: &Thread, action: i32, buffer: UserPtr<u8>, len: i32) -> Result<Outcome<'_>> {
     let for_everybody = matches!(action, action::READ_ALL | action::SIZE_BUFFER);
     let allowed = thread.credentials.has(Capabilities::SYSLOG)
         || thread.credentials.has(Capabilities::SYS_ADMIN);
