@@ -132,6 +132,12 @@ impl PipeEnd {
         &self.pipe.queue
     }
 
+    /// Whether [`read`](Self::read) would answer `EAGAIN` to a sink that has nothing yet.
+    pub fn must_wait_to_read(&self) -> bool {
+        let state = self.pipe.state.lock();
+        state.ring.len() == 0 && state.writers != 0
+    }
+
     /// Reads what is there; 0 bytes is the end, when nobody writes.
     ///
     /// # Errors

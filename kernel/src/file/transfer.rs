@@ -52,6 +52,9 @@ trait Direction: Send + Sync + 'static {
     /// Whether it can make a file larger.
     const GROWS: bool;
 
+    /// Whether an attempt on `file` would find nothing; false if only the attempt can tell.
+    fn must_wait(file: &File) -> bool;
+
     /// One attempt over `segments` from where the last one stopped.
     fn attempt(
         call: &Call,
@@ -74,6 +77,10 @@ struct Out;
 impl Direction for In {
     const EVENTS: Events = Events::IN.union(Events::ERR).union(Events::HUP).union(Events::RDHUP);
     const GROWS: bool = false;
+
+    fn must_wait(file: &File) -> bool {
+        matches!(file.object(), Object::Pipe(pipe) if pipe.must_wait_to_read())
+    }
 
     fn attempt(
         call: &Call,
@@ -103,6 +110,10 @@ impl Direction for In {
 impl Direction for Out {
     const EVENTS: Events = Events::OUT.union(Events::ERR).union(Events::HUP);
     const GROWS: bool = true;
+
+    fn must_wait(_: &File) -> bool {
+        false
+    }
 
     fn attempt(
         call: &Call,
@@ -190,44 +201,53 @@ fn step<D: Direction>(
     Ok(Err(errno))
 }
 
-async fn wait<D: Direction>(
+/// Goes on with a call that could not end at once.
+fn wait<D: Direction>(
     thread: &Thread,
     call: Call,
     segments: Segments,
     mut state: State,
     stop: Stop,
-) -> Result<usize> {
+) -> impl Future<Output = Result<usize>> + Send {
     let mut stop = Some(stop);
-    loop {
-        if let Some(Stop::Missing(miss)) = stop.take() {
-            miss.await?;
-        }
-        let queue = call.file.queue();
-        // Register, then try: what changes after this wakes the listener.
-        let listener = queue.map(|queue| queue.listen(D::EVENTS.bits(), false));
-        match step::<D>(&call, thread, &segments, &mut state) {
-            Ok(result) => return result,
-            Err(Stop::Missing(miss)) => {
-                stop = Some(Stop::Missing(miss));
-                continue;
+    // A plain function around the block: an async fn would store its arguments twice.
+    async move {
+        loop {
+            if let Some(Stop::Missing(miss)) = stop.take() {
+                miss.await?;
             }
-            Err(Stop::NotReady) => {
-                let Some(listener) = listener else { return Err(Errno::EAGAIN) };
-                let deadline = state.progress.timer.deadline();
-                let waited = match deadline {
-                    None => thread.wait(listener).await.map(drop),
-                    Some(at) => thread.wait(select(listener, sleep_until(at))).await.map(drop),
-                };
-                if let Err(errno) = waited {
-                    return if state.done > 0 { Ok(state.done) } else { Err(errno) };
+            let queue = call.file.queue();
+            // Register, then try: what changes after this wakes the listener.
+            let listener = queue.map(|queue| queue.listen(D::EVENTS.bits(), false));
+            let tried = if state.done == 0 && D::must_wait(&call.file) {
+                Err(Stop::NotReady)
+            } else {
+                step::<D>(&call, thread, &segments, &mut state)
+            };
+            match tried {
+                Ok(result) => return result,
+                Err(Stop::Missing(miss)) => {
+                    stop = Some(Stop::Missing(miss));
+                    continue;
+                }
+                Err(Stop::NotReady) => {
+                    let Some(listener) = listener else { return Err(Errno::EAGAIN) };
+                    let deadline = state.progress.timer.deadline();
+                    let waited = match deadline {
+                        None => thread.wait(listener).await.map(drop),
+                        Some(at) => thread.wait(select(listener, sleep_until(at))).await.map(drop),
+                    };
+                    if let Err(errno) = waited {
+                        return if state.done > 0 { Ok(state.done) } else { Err(errno) };
+                    }
                 }
             }
-        }
-        // Mostly it is there now, and there is nothing to register for.
-        match step::<D>(&call, thread, &segments, &mut state) {
-            Ok(result) => return result,
-            Err(Stop::Missing(miss)) => stop = Some(Stop::Missing(miss)),
-            Err(Stop::NotReady) => {}
+            // Mostly it is there now, and there is nothing to register for.
+            match step::<D>(&call, thread, &segments, &mut state) {
+                Ok(result) => return result,
+                Err(Stop::Missing(miss)) => stop = Some(Stop::Missing(miss)),
+                Err(Stop::NotReady) => {}
+            }
         }
     }
 }
