@@ -49,6 +49,20 @@ fn bytes_come_out_in_order() {
 }
 
 #[test]
+fn a_read_must_wait_when_it_would_answer_eagain() {
+    let (reader, writer) = pair(OpenFlags::empty());
+    assert!(reader.must_wait_to_read());
+    assert_eq!(get(&reader, 1), Err(Errno::EAGAIN));
+    put(&writer, b"x").unwrap();
+    assert!(!reader.must_wait_to_read());
+    get(&reader, 1).unwrap();
+    assert!(reader.must_wait_to_read());
+    drop(writer);
+    assert!(!reader.must_wait_to_read());
+    assert_eq!(get(&reader, 1).unwrap(), b"");
+}
+
+#[test]
 fn the_ring_goes_round() {
     let (reader, writer) = pair(NON_BLOCKING);
     let mut next = 0u32;
