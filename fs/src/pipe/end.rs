@@ -166,6 +166,25 @@ impl PipeEnd {
         Ok(to.done())
     }
 
+    /// Copies what is there and leaves it in the pipe; 0 bytes is the end, when nobody writes.
+    ///
+    /// # Errors
+    /// - `EAGAIN`: nothing there, but somebody who may write.
+    /// - `EBADF`: not open for reading.
+    ///
+    /// Source: tee(2)
+    pub fn peek(&self, to: &mut Sink<'_>) -> Result<usize> {
+        if !self.flags().readable() {
+            return Err(Errno::EBADF);
+        }
+        let state = self.pipe.state.lock();
+        if state.ring.len() == 0 && state.writers != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        state.ring.copy_to(to)?;
+        Ok(to.done())
+    }
+
     /// Writes; up to [`PIPE_BUF`] bytes at once or not at all.
     ///
     /// # Errors

@@ -138,6 +138,21 @@ impl Ring {
         Ok(())
     }
 
+    /// Copies bytes to `to` and leaves them where they are.
+    pub(super) fn copy_to(&self, to: &mut Sink<'_>) -> Result<()> {
+        let mut at = self.head;
+        let mut left = self.len.min(to.remaining());
+        while left != 0 {
+            let (index, inside, room) = self.stretch(at);
+            let frame = self.frames[index].as_ref().ok_or(Errno::EIO)?;
+            let piece = room.min(left);
+            to.write_frame(frame, inside, piece)?;
+            at += piece;
+            left -= piece;
+        }
+        Ok(())
+    }
+
     fn skip(&mut self, len: usize) {
         self.head = (self.head + len) & (self.capacity() - 1);
         self.len -= len;

@@ -356,8 +356,8 @@ impl OpenFile {
     /// Makes the file `size` bytes long.
     ///
     /// # Errors
-    /// - `EBADF`: not open for writing.
-    /// - `EINVAL`: not a regular file.
+    /// - `EBADF`: a mere place (`O_PATH`).
+    /// - `EINVAL`: not a regular file, or not open for writing.
     /// - `EFBIG`: beyond a limit of the file or the caller.
     /// - `EPERM`: sealed.
     ///
@@ -369,7 +369,7 @@ impl OpenFile {
         if self.inode.is_directory() {
             return Err(Errno::EINVAL);
         }
-        self.writable()?;
+        self.writable().map_err(|_| Errno::EINVAL)?;
         self.inode.truncate(size, caller)?;
         notify::report(&self.path, Event::Modify);
         Ok(())

@@ -129,8 +129,7 @@ impl Content for Name {
         if !self.0.is_caller(caller) {
             return Err(Errno::EINVAL);
         }
-        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        self.0.thread().ok_or(Errno::ESRCH)?.set_name(line);
+        self.0.thread().ok_or(Errno::ESRCH)?.set_name(bytes);
         Ok(Written::All)
     }
 }

@@ -1,4 +1,4 @@
-//! From file to file without the program between: sendfile(2), splice(2), vmsplice(2),
+//! From file to file without the program between: sendfile(2), splice(2), tee(2), vmsplice(2),
 //! copy_file_range(2).
 
 use super::{Outcome, Row, UserPtr, read, row};
@@ -15,6 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     row!(40 "sendfile" (to: Fd, from: Fd, offset: UserPtr<i64>, count: usize) => sendfile, Full),
     row!(275 "splice" (from: Fd, from_offset: UserPtr<i64>, to: Fd, to_offset: UserPtr<i64>,
         len: usize, flags: u32) => splice, Full),
+    row!(276 "tee" (from: Fd, to: Fd, len: usize, flags: u32) => tee, Full),
     row!(278 "vmsplice" (fd: Fd, iov: UserPtr<Iovec>, count: usize, flags: u32) => vmsplice, Full),
     row!(326 "copy_file_range" (from: Fd, from_offset: UserPtr<i64>, to: Fd,
         to_offset: UserPtr<i64>, len: usize, flags: u32) => copy_file_range, Full),
@@ -55,6 +56,8 @@ struct Job {
     non_blocking: bool,
     /// Whether the first piece ends the call.
     once: bool,
+    /// Whether a pipe keeps what is copied from it.
+    keep: bool,
 }
 
 /// Which side is not ready.
@@ -162,6 +165,33 @@ fn same_pipe(from: &File, to: &File) -> bool {
         (Object::Pipe(from), Object::Pipe(to)) => Arc::ptr_eq(from.pipe(), to.pipe()),
         _ => false,
     }
+}
+
+/// Copies what is in a pipe to another one, and leaves it there.
+///
+/// # Errors
+/// - `EBADF`: not open for reading, or writing.
+/// - `EINVAL`: not two pipes.
+/// - `EAGAIN`: not ready, with `SPLICE_F_NONBLOCK` or a non-blocking pipe.
+///
+/// Source: tee(2)
+fn tee(thread: &Thread, from: Fd, to: Fd, len: usize, flags: u32) -> Result<Outcome<'_>> {
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(Outcome::Done(0));
+    }
+    let (from, to) = (thread.files.get(from)?, thread.files.get(to)?);
+    from.check_readable()?;
+    to.check_writable()?;
+    if !is_pipe(&from) || !is_pipe(&to) || same_pipe(&from, &to) {
+        return Err(Errno::EINVAL);
+    }
+    let mut job = Job::new(from, to, From::Stream, At::Offset, len);
+    job.non_blocking = flags & SPLICE_NON_BLOCKING != 0;
+    (job.once, job.keep) = (true, true);
+    job.run(thread)
 }
 
 /// Moves memory into a pipe, or a pipe into memory.
@@ -277,6 +307,7 @@ impl Job {
             pending: Vec::new(),
             non_blocking: false,
             once: false,
+            keep: false,
         }
     }
 
@@ -389,7 +420,10 @@ impl Job {
         let caller = thread.caller();
         let mut sink = Sink::kernel(&mut self.pending);
         let result = match self.read {
-            From::Stream => self.from.read(thread, &caller, &mut sink, &mut Progress::default()),
+            From::Stream => match self.from.object() {
+                Object::Pipe(pipe) if self.keep => pipe.peek(&mut sink),
+                _ => self.from.read(thread, &caller, &mut sink, &mut Progress::default()),
+            },
             From::Own(at) | From::Given(at, _) => self.from.read_at(at, thread, &caller, &mut sink),
         };
         let got = sink.done();
