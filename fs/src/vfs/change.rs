@@ -225,8 +225,9 @@ impl Walk<'_> {
         if expected == Expected::File {
             notify::report_inode(removed.inode()?, Event::Attributes);
         }
-        notify::report(&removed, Event::Delete);
+        // The file's own end comes before its directory's event, as on Linux.
         notify::report_removed(removed.inode()?);
+        notify::report(&removed, Event::Delete);
         Ok(())
     }
 }

@@ -27,6 +27,11 @@ pub(super) const ROWS: &[Row] = &[
 ///
 /// Source: flock(2)
 fn flock(thread: &Thread, fd: Fd, operation: u32) -> Result<Outcome<'_>> {
+    /// `LOCK_MAND`: accepted and not done, before anything else is looked at.
+    const MANDATORY: u32 = 32;
+    if operation & MANDATORY != 0 {
+        return Ok(Outcome::Done(0));
+    }
     let file = opened(thread, fd)?;
     thread.lock_file(file, operation)
 }
