@@ -100,7 +100,7 @@ fn give_away_children(
             }
         }
         let group = child.group();
-        if group.is_orphaned(None) && group.has_stopped_member() {
+        if held_by(&group, process) && group.is_orphaned(None) && group.has_stopped_member() {
             hung_up.push(group);
         }
         let ended = child.threads.lock().ended;
@@ -126,10 +126,18 @@ fn reaper_of(entries: &Entries, process: &Arc<Process>) -> Option<Arc<Process>> 
     entries.init().filter(|init| !Arc::ptr_eq(init, process))
 }
 
+/// Whether `parent` keeps a group with a child of it from being orphaned: only a group that loses
+/// such a parent becomes orphaned, others were it before.
+fn held_by(group: &Group, parent: &Process) -> bool {
+    let own = parent.group();
+    own.pid != group.pid && own.session.pid == group.session.pid
+}
+
 /// Sees whether the end of `process` orphans its own group, and gives up a controlling terminal.
 fn leave_session(process: &Arc<Process>, hung_up: &mut Vec<Arc<Group>>) {
     let group = process.group();
-    if group.is_orphaned(Some(process)) && group.has_stopped_member() {
+    let held = process.parent().is_some_and(|parent| held_by(&group, &parent));
+    if held && group.is_orphaned(Some(process)) && group.has_stopped_member() {
         hung_up.push(Arc::clone(&group));
     }
     if process.is_session_leader() {
