@@ -216,15 +216,19 @@ static void attributes(void) {
         SHOW(getrlimit(99, &limit));
         SHOW(prlimit(0, RLIMIT_NOFILE, NULL, &limit));
         printf("%lu %lu\n", (long)limit.rlim_cur, (long)limit.rlim_max);
-        limit.rlim_cur = limit.rlim_max = 100;
-        SHOW(setrlimit(RLIMIT_FSIZE, &limit));
+        // Standard output may be a file: nothing is printed under the limit.
+        getrlimit(RLIMIT_FSIZE, &limit);
+        limit.rlim_cur = 100;
         signal(SIGXFSZ, SIG_IGN);
         close(last);
         int file = open("limited", O_CREAT | O_RDWR | O_TRUNC, 0600);
         char block[150] = {0};
-        SHOW(write(file, block, 150));
-        SHOW(write(file, block, 1));
-        SHOW(ftruncate(file, 200));
+        setrlimit(RLIMIT_FSIZE, &limit);
+        long first = write(file, block, 150), second = write(file, block, 1);
+        int error = errno, cut = ftruncate(file, 200);
+        limit.rlim_cur = limit.rlim_max;
+        SHOW(setrlimit(RLIMIT_FSIZE, &limit));
+        printf("written %ld, then %ld with errno %d, ftruncate %d\n", first, second, error, cut);
         exit(0);
     }
     reap("limits");
