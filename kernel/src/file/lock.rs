@@ -128,6 +128,11 @@ impl Thread {
         const EXCLUSIVE: u32 = 2;
         const NO_WAIT: u32 = 4;
         const UNLOCK: u32 = 8;
+        /// Mandatory locks, which Linux no longer has: it does nothing and says so.
+        const MANDATORY: u32 = 32;
+        if operation & MANDATORY != 0 {
+            return Ok(Outcome::Done(0));
+        }
         let node = file.node().map_err(|_| Errno::EBADF)?;
         let locks = node.inode().locks();
         let sharing = match operation & !NO_WAIT {

@@ -25,6 +25,7 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
         }
         loop {
             let mut interrupted = None;
+            let mut look = false;
             match thread.context.run(thread.memory.space()) {
                 Trap::Syscall => {
                     let number = thread.context.regs.rax;
@@ -59,11 +60,7 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                 }
                 Trap::PageFault(fault) => thread.page_fault(&fault),
                 Trap::Exception(exception) => thread.exception(exception),
-                Trap::Interrupt => {
-                    if executor::preempt() {
-                        executor::yield_now().await;
-                    }
-                }
+                Trap::Interrupt => look = true,
             }
             if interrupted.is_some() || !thread.tcb.work().is_empty() {
                 while thread.exit_work(&mut interrupted) == Next::Stop {
@@ -72,6 +69,10 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                 if thread.tcb.work().contains(Work::EXIT) {
                     break;
                 }
+            }
+            // What a call woke waits for this CPU, and nothing else would tell of it.
+            if (look || executor::need_resched()) && executor::preempt() {
+                executor::yield_now().await;
             }
         }
         thread.finish();
