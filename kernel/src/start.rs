@@ -211,7 +211,7 @@ pub(crate) async fn run_first_program(thread: &mut Thread, line: &CommandLine) {
         match execute(thread, &root, path, line).await {
             Ok(()) => return,
             Err(errno) => {
-                if errno != Errno::ENOENT || Some(path) == asked {
+                if errno != Errno::ENOENT || Some(path) == asked || line.ramdisk_init.is_some() {
                     last = errno;
                     tried = path.to_string();
                     break;

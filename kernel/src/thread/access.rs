@@ -21,7 +21,11 @@ impl Thread {
     pub fn resolve(&self, fault: Fault) -> Result<()> {
         let fault = PageFault { at: fault.at, write: fault.write, execute: false, present: false };
         self.memory.try_fault(&fault).map_err(|error| match error {
-            FaultError::OutOfMemory => Errno::ENOMEM,
+            FaultError::OutOfMemory => {
+                // If the victim is this process, it ends on its way out of the call.
+                super::exit::kill_largest(self.system);
+                Errno::ENOMEM
+            }
             _ => Errno::EFAULT,
         })
     }

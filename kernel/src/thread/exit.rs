@@ -185,6 +185,14 @@ impl Process {
 /// Kills the process that holds most memory: there is none left. Returns who it was.
 pub fn kill_largest(system: &System) -> Option<Pid> {
     let processes = system.pids.processes();
+    // One at a time: who is ending already gives its memory back first.
+    let ending = |process: &&Arc<Process>| {
+        let threads = process.threads.lock();
+        threads.exiting.is_some() && !threads.live.is_empty()
+    };
+    if let Some(victim) = processes.iter().find(ending) {
+        return Some(victim.pid);
+    }
     let candidates = processes.iter().filter(|process| !process.is_init());
     let sized = candidates.filter_map(|process| {
         let thread = process.main_thread()?;

@@ -58,7 +58,12 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                         }
                     };
                 }
-                Trap::PageFault(fault) => thread.page_fault(&fault),
+                Trap::PageFault(fault) => {
+                    if thread.page_fault(&fault) == Memory::IsShort {
+                        // The victim needs this CPU to end and give its memory back.
+                        executor::yield_now().await;
+                    }
+                }
                 Trap::Exception(exception) => thread.exception(exception),
                 Trap::Interrupt => look = true,
             }
@@ -81,6 +86,15 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
 
 fn is_restart(errno: Errno) -> bool {
     (Errno::ERESTARTSYS.number()..=Errno::ERESTART_RESTARTBLOCK.number()).contains(&errno.number())
+}
+
+/// Whether a fault found memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// It did, or needed none.
+    Suffices,
+    /// A process was told to end for its memory; the access is tried again.
+    IsShort,
 }
 
 /// What the loop does after the exit work.
@@ -117,11 +131,11 @@ impl Thread {
     }
 
     /// Makes the page present, or sends the signal.
-    fn page_fault(&mut self, fault: &PageFault) {
+    fn page_fault(&mut self, fault: &PageFault) -> Memory {
         let (signal, code) = match self.memory.try_fault(fault) {
             Ok(()) => {
                 self.tcb.counters.minor_faults.fetch_add(1, Ordering::Relaxed);
-                return;
+                return Memory::Suffices;
             }
             Err(FaultError::NotMapped) => (Signal::SEGV, code::SEGV_MAPERR),
             Err(FaultError::NotAllowed) => (Signal::SEGV, code::SEGV_ACCERR),
@@ -131,13 +145,14 @@ impl Thread {
                 if exit::kill_largest(self.system).is_none() {
                     self.tcb.set_work(Work::EXIT);
                 }
-                return;
+                return Memory::IsShort;
             }
         };
         let bit = |set: bool, value: u64| if set { value } else { 0 };
         let error = bit(fault.present, 1) | bit(fault.write, 2) | 4 | bit(fault.execute, 16);
         self.last_trap = TrapInfo { vector: 14, error, cr2: fault.at.get() as u64 };
         signal::force(self, Info::fault(signal, code, fault.at));
+        Memory::Suffices
     }
 
     /// Sends the signal of an exception.
