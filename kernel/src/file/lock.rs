@@ -1,6 +1,6 @@
 //! Record locks (fcntl(2), `F_SETLK`) and whole-file locks (flock(2)).
 
-use super::File;
+use super::{FdTable, File};
 use crate::{
     syscall::{Outcome, UserPtr},
     thread::Thread,
@@ -23,19 +23,31 @@ struct Range {
     kind: i16,
 }
 
-impl Thread {
-    /// Who owns this process's record locks: its descriptor table.
+impl FdTable {
+    /// Who owns the record locks of those who share this table.
     fn lock_owner(&self) -> Owner {
-        Owner::Process(Arc::as_ptr(&self.files).addr() as u64)
+        Owner::Process((&raw const *self).addr() as u64)
     }
 
-    /// A descriptor of `file` was closed: the process's record locks on it are gone.
-    pub fn release_locks(&self, file: &File) {
+    /// A descriptor of `file` was closed, or the table ends: its record locks on it are gone.
+    pub(super) fn release_locks(&self, file: &File) {
         if let Ok(node) = file.node()
             && let Some(locks) = node.inode().locks_if_any()
         {
             locks.release(self.lock_owner());
         }
+    }
+}
+
+impl Thread {
+    /// Who owns this process's record locks: its descriptor table.
+    fn lock_owner(&self) -> Owner {
+        self.files.lock_owner()
+    }
+
+    /// A descriptor of `file` was closed: the process's record locks on it are gone.
+    pub fn release_locks(&self, file: &File) {
+        self.files.release_locks(file);
     }
 
     /// `F_GETLK`: stores the first lock that is in the way, or `F_UNLCK`.

@@ -218,6 +218,15 @@ impl FdTable {
     }
 }
 
+/// A process that ends without closing its files gives its record locks back all the same.
+impl Drop for FdTable {
+    fn drop(&mut self) {
+        for slot in core::mem::take(&mut self.inner.get_mut().slots).into_iter().flatten() {
+            self.release_locks(&slot.file);
+        }
+    }
+}
+
 impl Inner {
     fn lowest_free(&mut self, from: u32) -> u32 {
         while self.taken.get(self.first_free_word).is_some_and(|word| *word == u64::MAX) {

@@ -179,6 +179,15 @@ static void locks(void) {
         exit(0);
     }
     waitpid(child, NULL, 0);
+    // Locks end with their process, closed or not.
+    lock.l_type = F_WRLCK;
+    lock.l_start = 100;
+    child = fork();
+    if (!child) _exit(fcntl(fd, F_SETLK, &lock) ? 1 : 0);
+    int status;
+    waitpid(child, &status, 0);
+    show_status("locker", status);
+    SHOW(fcntl(fd, F_SETLK, &lock));
     lock.l_type = 77;
     SHOW(fcntl(fd, F_SETLK, &lock));
     int other = open("locked", O_RDWR);
