@@ -23,6 +23,8 @@ mod mlock;
 mod mmap;
 mod mount;
 mod open;
+#[cfg(test)]
+mod page;
 mod path;
 mod pidfd;
 mod poll;
