@@ -34,8 +34,8 @@ fn page() -> String {
     }
     page += "\n## Without a row\n\n";
     let absent = Sysno::iter()
-        .filter(|call| lookup(call.id() as usize).is_none())
-        .filter(|call| !ABSENT_ON_LINUX.contains(&(call.id() as usize)));
+        .filter(|call| lookup(call.id().cast_unsigned() as usize).is_none())
+        .filter(|call| !ABSENT_ON_LINUX.contains(&(call.id().cast_unsigned() as usize)));
     let names: alloc::vec::Vec<_> = absent.map(|call| format!("`{}`", call.name())).collect();
     page += &names.join(", ");
     page += ".\n";
