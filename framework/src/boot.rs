@@ -1,7 +1,11 @@
 //! What the boot loader and the firmware handed over.
 
-use crate::{PAGE_SIZE, PhysAddr, cap::IoPorts, frame::pool, irq::IrqLine, machine::memory};
+use crate::{cap::IoPorts, irq::IrqLine};
+#[cfg(target_os = "none")]
+use crate::{PAGE_SIZE, PhysAddr, frame::pool, machine::memory};
 use alloc::string::String;
+#[cfg(not(target_os = "none"))]
+use alloc::vec::Vec;
 
 /// Everything there is exactly one of at boot; `main` owns it and hands the parts down.
 #[derive(Debug)]
@@ -17,15 +21,33 @@ pub struct Boot {
 }
 
 /// The initial RAM disk; its memory is released when this is dropped.
+#[cfg(not(target_os = "none"))]
+#[derive(Debug)]
+pub struct Initrd(Vec<u8>);
+
+#[cfg(not(target_os = "none"))]
+impl Initrd {
+    pub(crate) fn new(image: Vec<u8>) -> Self {
+        Self(image)
+    }
+
+    /// The image.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The initial RAM disk; its memory is released when this is dropped.
+#[cfg(target_os = "none")]
 #[derive(Debug)]
 pub struct Initrd {
     start: PhysAddr,
     len: usize,
 }
 
+#[cfg(target_os = "none")]
 impl Initrd {
     /// The image at a physical range that was reserved at boot, and that nothing else uses.
-    #[cfg(target_os = "none")]
     pub(crate) fn new(start: PhysAddr, len: u64) -> Self {
         Self { start, len: usize::try_from(len).expect("both are 64 bits") }
     }
@@ -38,6 +60,7 @@ impl Initrd {
     }
 }
 
+#[cfg(target_os = "none")]
 impl Drop for Initrd {
     fn drop(&mut self) {
         // The pages at both ends were reserved whole, and are memory.

@@ -24,6 +24,8 @@ pub mod console;
 pub mod copy;
 pub mod cpu;
 pub mod frame;
+#[cfg(not(target_os = "none"))]
+pub mod host;
 pub mod irq;
 #[cfg(any(target_os = "none", test))]
 mod memory_map;

@@ -60,6 +60,7 @@ pub(crate) fn init(records: &'static [Meta], free: impl Iterator<Item = (u32, u3
 }
 
 /// Adds frames that were in use since boot.
+#[cfg(target_os = "none")]
 pub(crate) fn add(start: u32, end: u32) {
     TOTAL.fetch_add((end - start) as usize, Ordering::Relaxed);
     let mut buddy = BUDDY.lock();

@@ -2,7 +2,8 @@
 //!
 //! A thread is given a CPU when it first asks which one it is, and gives it back when it ends: the
 //! first thread is CPU 0, and each test of a test program is a CPU of its own, which no other test
-//! wakes or steals from. A thread that finds all CPUs taken waits for one.
+//! wakes or steals from. A thread that finds all CPUs taken waits for one. A machine's own CPUs are
+//! reserved when it starts; threads of devices then become CPUs beyond them, which run nothing.
 //!
 //! A kick is a token: it ends the halt that is going on or, if there is none, the next one.
 
@@ -10,7 +11,7 @@ use super::clock;
 use crate::cpu::{CpuId, MAX_CPUS};
 use core::{
     cell::Cell,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,9 @@ static COUNT: AtomicUsize = AtomicUsize::new(1);
 
 /// Which CPUs are taken, a bit for each.
 static TAKEN: Mutex<u32> = Mutex::new(0);
+
+/// Which CPUs belong to the machine, a bit for each; how many of them are to run.
+static RESERVED: AtomicU32 = AtomicU32::new(0);
 
 /// Told when a CPU is given back.
 static RELEASED: Condvar = Condvar::new();
@@ -68,7 +72,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn claim(wanted: Option<CpuId>) -> CpuId {
     let mut taken = lock(&TAKEN);
     let id = loop {
-        let free = wanted.map_or(taken.trailing_ones() as usize, CpuId::index);
+        let others = *taken | RESERVED.load(Ordering::Relaxed);
+        let free = wanted.map_or(others.trailing_ones() as usize, CpuId::index);
         if free < MAX_CPUS && *taken & (1 << free) == 0 {
             break CpuId::from_index(free);
         }
@@ -96,8 +101,22 @@ pub(crate) fn count() -> usize {
     COUNT.load(Ordering::Acquire)
 }
 
-/// How many CPUs the machine is to have: `JINUX_CPUS`, or as many as the host.
+/// Keeps the first `count` CPUs for the machine's own threads.
+pub(super) fn reserve(count: usize) {
+    RESERVED.store((1 << count) - 1, Ordering::Relaxed);
+}
+
+/// Makes this thread the machine's first CPU.
+pub(super) fn become_first() {
+    claim(Some(CpuId::new(0)));
+}
+
+/// How many CPUs the machine is to have: those reserved, `JINUX_CPUS`, or as many as the host.
 fn wanted() -> usize {
+    match RESERVED.load(Ordering::Relaxed).count_ones() {
+        0 => {}
+        count => return count as usize,
+    }
     let asked = std::env::var("JINUX_CPUS").ok().and_then(|text| text.parse().ok());
     let host = || std::thread::available_parallelism().map_or(1, core::num::NonZeroUsize::get);
     asked.unwrap_or_else(host).clamp(1, MAX_CPUS)

@@ -10,6 +10,8 @@ use std::sync::Once;
 /// How much memory the machine has: `JINUX_MEM` in MiB, or this.
 const DEFAULT_MIB: usize = 256;
 
+/// Bytes asked for by who started the machine, if not 0.
+static SIZE: AtomicUsize = AtomicUsize::new(0);
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static READY: Once = Once::new();
 
@@ -19,10 +21,22 @@ pub(crate) fn ensure() {
     READY.call_once(provide);
 }
 
+/// Says how much memory there is to be, before it is first used.
+pub(crate) fn set_size(bytes: usize) {
+    SIZE.store(bytes, Ordering::Relaxed);
+}
+
+/// How many bytes of memory the machine has.
+fn size() -> usize {
+    let asked = match SIZE.load(Ordering::Relaxed) {
+        0 => std::env::var("JINUX_MEM").ok().and_then(|text| text.parse().ok()),
+        bytes => Some(bytes >> 20),
+    };
+    asked.unwrap_or(DEFAULT_MIB).clamp(16, 1 << 16) << 20
+}
+
 fn provide() {
-    let asked = std::env::var("JINUX_MEM").ok().and_then(|text| text.parse().ok());
-    let mib = asked.unwrap_or(DEFAULT_MIB).clamp(16, 1 << 16);
-    let bytes = mib << 20;
+    let bytes = size();
     // The allocator takes a zeroed block of this size from the host untouched.
     let region = std::vec![0u8; bytes + PAGE_SIZE].leak();
     BASE.store(region.as_ptr().expose_provenance().next_multiple_of(PAGE_SIZE), Ordering::Relaxed);

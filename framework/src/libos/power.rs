@@ -1,18 +1,18 @@
-//! Ending the process, and running its program again.
-
-use std::os::unix::process::CommandExt;
+//! Ending the machine, or the process that uses parts of it.
 
 pub(crate) fn off(status: u8) -> ! {
+    if super::boot::end(status) {
+        // Who started the machine ends the process.
+        loop {
+            std::thread::park();
+        }
+    }
     std::process::exit(i32::from(status))
 }
 
+/// What Linux tells who waits for a container that restarts: ended by SIGHUP.
+const RESTARTED: u8 = 128 + 1;
+
 pub(crate) fn reboot() -> ! {
-    let mut arguments = std::env::args_os();
-    let mut command = std::process::Command::new("/proc/self/exe");
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    let error = command.args(arguments).exec();
-    log::error!("the program does not start again: {error}");
-    off(1)
+    off(RESTARTED)
 }
