@@ -1,4 +1,4 @@
-//! Devices: serial port, terminals and their line discipline, memory devices.
+//! Devices: serial port, streams of a host, terminals and their line discipline, memory devices.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -6,5 +6,6 @@ extern crate alloc;
 
 pub mod console;
 pub mod mem;
+pub mod stream;
 pub mod tty;
 pub mod uart;
