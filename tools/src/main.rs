@@ -105,9 +105,12 @@ struct TestArguments {
     /// Another kernel than the one of this tree, such as Linux, to check the tests themselves.
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// Number of CPUs of the machine.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
-    smp: u32,
+    /// Run the machine's suites on this machine only, not on all that are planned.
+    #[arg(long, value_enum)]
+    machine: Option<Kind>,
+    /// Run them on one machine with so many CPUs only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: Option<u32>,
     /// Only the cases in the machine whose name contains this.
     filter: Option<String>,
 }
@@ -119,8 +122,8 @@ fn main() -> ExitCode {
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
         Request::Symbols { from, to } => symbols::install(&from, &to).map(|()| 0),
         Request::Latency(arguments) => latency_table(&arguments).map(|()| 0),
-        Request::Test(TestArguments { suite: suites, kernel, smp, filter }) => {
-            test::run(&Options { suites, filter, kernel, smp })
+        Request::Test(TestArguments { suite: suites, kernel, machine, smp, filter }) => {
+            test::run(&Options { suites, filter, kernel, machine, smp })
         }
     };
     match result {

@@ -2,22 +2,29 @@
 
 mod busybox;
 mod cases;
+mod comparison;
 mod guest;
 mod host;
 mod interactive;
 mod native;
 mod programs;
 mod report;
+mod site;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use std::{fs, path::PathBuf};
-
-use crate::{
-    machine::{Kind, Machine},
-    paths,
+use std::{
+    collections::VecDeque,
+    fs,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
 };
+
+use crate::{machine::Kind, paths};
+use comparison::Comparison;
 use report::Report;
+use site::Site;
 
 /// What can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,6 +41,16 @@ pub enum Suite {
     Interactive,
 }
 
+/// The suites that boot machines, the longest first, since two machines run at a time.
+const IN_MACHINES: &[Suite] = &[Suite::Programs, Suite::Interactive, Suite::Busybox];
+
+/// The machines that each of them runs on.
+const MACHINES: &[(Kind, u32)] =
+    &[(Kind::Q35, 4), (Kind::Microvm, 4), (Kind::Q35, 1), (Kind::Microvm, 1)];
+
+/// How many machines run at a time.
+const AT_A_TIME: usize = 2;
+
 /// What to run, and with which kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -43,8 +60,10 @@ pub struct Options {
     pub filter: Option<String>,
     /// Another kernel than the one of this tree, to check the tests themselves.
     pub kernel: Option<PathBuf>,
-    /// Number of CPUs of the machine.
-    pub smp: u32,
+    /// Only this machine, not all that are planned.
+    pub machine: Option<Kind>,
+    /// Only a machine with so many CPUs.
+    pub smp: Option<u32>,
 }
 
 impl Options {
@@ -55,6 +74,15 @@ impl Options {
     fn selects(&self, name: &str) -> bool {
         self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
     }
+
+    /// The suites that boot machines and are wanted, and where each runs: on every machine, or on
+    /// the one that was asked for.
+    fn plan(&self) -> VecDeque<(Suite, Kind, u32)> {
+        let one = [(self.machine.unwrap_or_default(), self.smp.unwrap_or(1))];
+        let machines = if self.machine.is_some() || self.smp.is_some() { &one } else { MACHINES };
+        let wanted = IN_MACHINES.iter().filter(|suite| self.wants(**suite));
+        wanted.flat_map(|suite| machines.iter().map(|(kind, smp)| (*suite, *kind, *smp))).collect()
+    }
 }
 
 /// Runs the tests; the status to exit with is 0 if all passed.
@@ -62,49 +90,72 @@ impl Options {
 /// # Errors
 /// Something other than a test failed: a program to run the tests with is missing.
 pub fn run(options: &Options) -> Result<u8> {
-    let mut report = Report::new();
+    let report = Report::new();
     if options.wants(Suite::Check) {
-        host::check(&mut report);
+        host::check(&report);
     }
     if options.wants(Suite::Host) {
-        host::tests(&mut report);
+        host::tests(&report);
     }
-    let machine_suites = [Suite::Programs, Suite::Busybox, Suite::Interactive];
-    if machine_suites.into_iter().any(|suite| options.wants(suite)) {
-        in_machine(options, &mut report)?;
+    let plan = options.plan();
+    if !plan.is_empty() {
+        in_machines(options, plan, &report)?;
     }
     Ok(report.finish())
 }
 
 /// The suites that need the kernel's image.
-fn in_machine(options: &Options, report: &mut Report) -> Result<()> {
+fn in_machines(
+    options: &Options,
+    plan: VecDeque<(Suite, Kind, u32)>,
+    report: &Report,
+) -> Result<()> {
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),
         None if host::build(report) => paths::kernel(),
         None => return Ok(()),
     };
     let work = work_directory()?;
-    let machine = Machine {
-        kernel,
-        initrd: None,
-        disks: vec![],
-        // no5lvl: Linux then has the address space of the host's.
-        append: "console=ttyS0 quiet panic=-1 no5lvl".into(),
-        kind: Kind::Q35,
-        smp: options.smp,
-        memory: "512M".into(),
-        extra: vec![],
+    let needs = |wanted| plan.iter().any(|(suite, ..)| *suite == wanted);
+    let suites = Suites {
+        options,
+        programs: needs(Suite::Programs)
+            .then(|| programs::prepare(options, &work, report))
+            .transpose()?,
+        busybox: needs(Suite::Busybox).then(|| busybox::prepare(options, &work)).transpose()?,
     };
-    if options.wants(Suite::Programs) {
-        programs::run(options, &machine, &work, report)?;
+    let queue = Mutex::new(plan);
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let worker = || -> Result<()> {
+        while let Some((suite, kind, smp)) = next() {
+            suites.run(suite, &Site::new(&kernel, kind, smp, &work)?, report)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })
+}
+
+/// What the suites of the machine share between machines.
+struct Suites<'a> {
+    options: &'a Options,
+    programs: Option<Comparison>,
+    busybox: Option<Comparison>,
+}
+
+impl Suites<'_> {
+    fn run(&self, suite: Suite, site: &Site, report: &Report) -> Result<()> {
+        match (suite, &self.programs, &self.busybox) {
+            (Suite::Programs, Some(programs), _) => programs.run(site, report),
+            (Suite::Busybox, _, Some(busybox)) => busybox.run(site, report),
+            (Suite::Interactive, ..) => interactive::run(self.options, site, report),
+            _ => Ok(()),
+        }
     }
-    if options.wants(Suite::Busybox) {
-        busybox::run(options, &machine, &work, report)?;
-    }
-    if options.wants(Suite::Interactive) {
-        interactive::run(options, &machine, &work, report)?;
-    }
-    Ok(())
 }
 
 /// Where images, binaries and logs of the tests go.
@@ -112,4 +163,26 @@ fn work_directory() -> Result<PathBuf> {
     let work = paths::target().join("test");
     fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
     Ok(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Options, Suite};
+
+    #[test]
+    fn a_plan_covers_every_machine_and_a_choice_narrows_it() {
+        let all = Options::default().plan();
+        for kind in [Kind::Q35, Kind::Microvm] {
+            for smp in [1, 4] {
+                for suite in super::IN_MACHINES {
+                    assert!(all.contains(&(*suite, kind, smp)));
+                }
+            }
+        }
+        let suites = vec![Suite::Busybox, Suite::Check];
+        let one = Options { suites, smp: Some(3), ..Options::default() };
+        assert_eq!(one.plan(), [(Suite::Busybox, Kind::Q35, 3)]);
+        let none = Options { suites: vec![Suite::Host], ..Options::default() };
+        assert!(none.plan().is_empty());
+    }
 }

@@ -109,6 +109,10 @@ enum Next {
 impl Thread {
     /// What a new thread does before it first enters user mode.
     fn begin(&mut self) {
+        // Its maker sets it too, but may be slower than the thread is on another CPU.
+        if let Some(task) = executor::current_task() {
+            self.tcb.task.call_once(|| task);
+        }
         if let Some(at) = self.set_child_tid.take() {
             // As on Linux, a bad address is the program's loss.
             let _ = self.write(at, &self.tid().get());

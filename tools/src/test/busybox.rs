@@ -6,16 +6,11 @@
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path};
 
-use super::{Options, cases::Case, programs, report::Report};
-use crate::{machine::Machine, paths};
+use super::{Options, cases::Case, comparison::Comparison};
+use crate::paths;
 
-/// Runs the table.
-pub(super) fn run(
-    options: &Options,
-    machine: &Machine,
-    work: &Path,
-    report: &mut Report,
-) -> Result<()> {
+/// Reads the table.
+pub(super) fn prepare(options: &Options, work: &Path) -> Result<Comparison> {
     let directory = paths::source().join("kernel/tests/busybox");
     let mut cases = vec![];
     for (file, text) in read_all(&directory)? {
@@ -26,7 +21,7 @@ pub(super) fn run(
     }
     cases.retain(|case| options.selects(&case.name.replace('/', "::")));
     let files = read_all(&directory.join("files"))?;
-    programs::run_cases("busybox", &cases, files, machine, work, report)
+    Comparison::new("busybox", cases, files, work)
 }
 
 /// The regular files of a directory, by name.

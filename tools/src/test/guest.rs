@@ -5,13 +5,12 @@
 //! with a fresh boot.
 
 use anyhow::{Context, Result};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use super::cases::{Case, Outcome};
+use super::{
+    Site,
+    cases::{Case, Outcome},
+};
 use crate::{
     initramfs::Initramfs,
     machine::Machine,
@@ -32,8 +31,7 @@ pub(super) struct Guest {
 impl Guest {
     /// Prepares the image of a machine that has these cases and shared files.
     pub(super) fn new(
-        machine: &Machine,
-        work: &Path,
+        site: &Site,
         suite: &str,
         cases: &[Case],
         files: &[(String, Vec<u8>)],
@@ -47,11 +45,8 @@ impl Guest {
         for (name, data) in files {
             image.file(&format!("test/files/{name}"), 0o644, data.clone());
         }
-        let initrd = work.join(format!("{suite}.cpio"));
-        fs::write(&initrd, image.to_bytes()?)
-            .with_context(|| format!("writing {}", initrd.display()))?;
-        let machine = Machine { initrd: Some(initrd), ..machine.clone() };
-        Ok(Self { machine, logs: work.join(suite), boots: 0, session: None })
+        let machine = site.machine_with(suite, &image)?;
+        Ok(Self { machine, logs: site.work.join(suite), boots: 0, session: None })
     }
 
     /// Runs one case.

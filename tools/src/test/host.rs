@@ -17,7 +17,7 @@ const HOSTED: &[&str] = &["--workspace", "--exclude", "jinux-image"];
 const DENY: &[&str] = &["--", "-D", "warnings"];
 
 /// Formatting and lints.
-pub(super) fn check(report: &mut Report) {
+pub(super) fn check(report: &Report) {
     cargo_case(report, "check::format", &["fmt", "--all", "--check"]);
     let hosted = [&["clippy", "--locked"], HOSTED, &["--all-targets"], DENY].concat();
     cargo_case(report, "check::lints", &hosted);
@@ -26,7 +26,7 @@ pub(super) fn check(report: &mut Report) {
 }
 
 /// Builds the kernel's image; says whether there is one.
-pub(super) fn build(report: &mut Report) -> bool {
+pub(super) fn build(report: &Report) -> bool {
     report.doing("building the kernel");
     report.case("build::image", || {
         let output = Command::new("make")
@@ -42,7 +42,7 @@ pub(super) fn build(report: &mut Report) -> bool {
 }
 
 /// The tests of the crates.
-pub(super) fn tests(report: &mut Report) {
+pub(super) fn tests(report: &Report) {
     let mut results = Results::default();
     let arguments = [&["test", "--locked", "--no-fail-fast"], HOSTED].concat();
     let ended = cargo(report, &arguments, |line| {
@@ -82,7 +82,7 @@ impl Results {
 }
 
 /// One cargo command that must succeed, shown in full only when it does not.
-fn cargo_case(report: &mut Report, name: &str, arguments: &[&str]) {
+fn cargo_case(report: &Report, name: &str, arguments: &[&str]) {
     report.doing(name);
     let start = std::time::Instant::now();
     let mut output = String::new();

@@ -5,10 +5,10 @@ mod jobs;
 mod screen;
 mod typing;
 
-use anyhow::{Context, Result, ensure};
-use std::{fs, path::Path};
+use anyhow::{Result, ensure};
+use std::path::Path;
 
-use super::{Options, report::Report};
+use super::{Options, Site, report::Report};
 use crate::{
     initramfs::Initramfs,
     machine::{self, Machine},
@@ -50,23 +50,15 @@ impl Booter<'_> {
 }
 
 /// Runs the scripts; they share a boot until one fails.
-pub(super) fn run(
-    options: &Options,
-    machine: &Machine,
-    work: &Path,
-    report: &mut Report,
-) -> Result<()> {
-    let initrd = work.join("interactive.cpio");
-    fs::write(&initrd, Initramfs::with_busybox(None)?.to_bytes()?)
-        .with_context(|| format!("writing {}", initrd.display()))?;
-    let machine = Machine { initrd: Some(initrd), ..machine.clone() };
-    let mut booter = Booter { machine, work, boots: 0 };
+pub(super) fn run(options: &Options, site: &Site, report: &Report) -> Result<()> {
+    let machine = site.machine_with("interactive", &Initramfs::with_busybox(None)?)?;
+    let mut booter = Booter { machine, work: &site.work, boots: 0 };
     let mut current = None;
     let scripts = [commands::SCRIPTS, typing::SCRIPTS, jobs::SCRIPTS, screen::SCRIPTS];
     for (name, script) in scripts.into_iter().flatten() {
         let name = format!("interactive::{name}");
         if options.selects(&name) {
-            report.case(&name, || {
+            report.case(&site.name(&name), || {
                 let mut shell = current.take().map_or_else(|| booter.boot(), Ok)?;
                 script(&mut shell)?;
                 current = Some(shell);
@@ -77,7 +69,9 @@ pub(super) fn run(
     for command in ["exit", "poweroff", "reboot"] {
         let name = format!("interactive::{command}");
         if options.selects(&name) {
-            report.case(&name, || end(current.take().map_or_else(|| booter.boot(), Ok)?, command));
+            report.case(&site.name(&name), || {
+                end(current.take().map_or_else(|| booter.boot(), Ok)?, command)
+            });
         }
     }
     Ok(())

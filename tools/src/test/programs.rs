@@ -9,14 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-use super::{
-    Options,
-    cases::{self, Case},
-    guest::Guest,
-    native::Native,
-    report::Report,
-};
-use crate::{machine::Machine, paths};
+use super::{Options, cases::Case, comparison::Comparison, report::Report};
+use crate::paths;
 
 /// Warnings are errors; the kernel's own headers come last, for what musl has none of.
 const FLAGS: &[&str] = &[
@@ -33,13 +27,8 @@ const FLAGS: &[&str] = &[
     "/usr/include/x86_64-linux-gnu",
 ];
 
-/// Builds the programs and runs each on Linux and in the machine.
-pub(super) fn run(
-    options: &Options,
-    machine: &Machine,
-    work: &Path,
-    report: &mut Report,
-) -> Result<()> {
+/// Builds the programs.
+pub(super) fn prepare(options: &Options, work: &Path, report: &Report) -> Result<Comparison> {
     let mut built = vec![];
     for source in sources()? {
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -54,31 +43,7 @@ pub(super) fn run(
             }
         }
     }
-    run_cases("programs", &built, vec![], machine, work, report)
-}
-
-/// Runs cases of either kind and counts those that do in the machine what they do here.
-pub(super) fn run_cases(
-    suite: &str,
-    cases: &[Case],
-    files: Vec<(String, Vec<u8>)>,
-    machine: &Machine,
-    work: &Path,
-    report: &mut Report,
-) -> Result<()> {
-    let mut guest = Guest::new(machine, work, suite, cases, &files)?;
-    let native = Native::new(work.join("native"), files)?;
-    for case in cases {
-        let name = case.name.trim_end_matches(".sh").replace('/', "::");
-        report.case(&name, || {
-            let linux = native.run(case)?;
-            cases::compare(&linux, &guest.run(case)?)
-        });
-    }
-    if !cases.is_empty() {
-        report.case(&format!("{suite}::power-off"), || guest.finish());
-    }
-    Ok(())
+    Comparison::new("programs", built, vec![], work)
 }
 
 fn sources() -> Result<Vec<PathBuf>> {
@@ -93,7 +58,7 @@ fn sources() -> Result<Vec<PathBuf>> {
 }
 
 /// Compiles one program if its binary is older than its source or a header; returns the binary.
-fn compile(source: &Path, binary: &Path) -> Result<Vec<u8>> {
+pub(super) fn compile(source: &Path, binary: &Path) -> Result<Vec<u8>> {
     let directory = source.parent().context("a source file is in a directory")?;
     let mut newest = modified(source)?;
     for entry in fs::read_dir(directory)? {

@@ -2,14 +2,22 @@
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-/// Counts results and prints them; the last line is the sum.
+/// Counts results, of several machines at once, and prints them; the last line is the sum.
 pub(super) struct Report {
-    passed: usize,
-    failed: Vec<String>,
+    counts: Mutex<Counts>,
     progress: ProgressBar,
     started: Instant,
+}
+
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: Vec<String>,
 }
 
 impl Report {
@@ -20,7 +28,12 @@ impl Report {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(200));
-        Self { passed: 0, failed: vec![], progress, started: Instant::now() }
+        Self { counts: Mutex::default(), progress, started: Instant::now() }
+    }
+
+    /// Numbers stay right whatever a thread that held them did.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says what goes on, on a terminal.
@@ -35,7 +48,7 @@ impl Report {
     }
 
     /// Runs and counts one test.
-    pub(super) fn case(&mut self, name: &str, test: impl FnOnce() -> Result<()>) -> bool {
+    pub(super) fn case(&self, name: &str, test: impl FnOnce() -> Result<()>) -> bool {
         self.doing(name);
         let start = Instant::now();
         let result = test();
@@ -43,37 +56,39 @@ impl Report {
     }
 
     /// Counts one test that has run; says whether it passed.
-    pub(super) fn result(&mut self, name: &str, took: Duration, result: Result<()>) -> bool {
+    pub(super) fn result(&self, name: &str, took: Duration, result: Result<()>) -> bool {
         let seconds = took.as_secs_f32();
         match result {
             Ok(()) => {
                 self.say(&format!("ok      {name} ({seconds:.2} s)"));
-                self.passed += 1;
+                self.counts().passed += 1;
                 true
             }
             Err(error) => {
                 self.say(&format!("FAILED  {name} ({seconds:.2} s)\n{error:#}\n"));
-                self.failed.push(name.into());
+                self.counts().failed.push(name.into());
                 false
             }
         }
     }
 
     /// Counts tests that another runner has run and shown.
-    pub(super) fn add(&mut self, passed: usize, failed: impl IntoIterator<Item = String>) {
-        self.passed += passed;
-        self.failed.extend(failed);
+    pub(super) fn add(&self, passed: usize, failed: impl IntoIterator<Item = String>) {
+        let mut counts = self.counts();
+        counts.passed += passed;
+        counts.failed.extend(failed);
     }
 
     /// Prints the sum; the status to exit with.
-    pub(super) fn finish(self) -> u8 {
+    pub(super) fn finish(&self) -> u8 {
         self.progress.finish_and_clear();
         println!();
-        for name in &self.failed {
+        let counts = self.counts();
+        for name in &counts.failed {
             println!("failed: {name}");
         }
         println!("{:.0} s", self.started.elapsed().as_secs_f32());
-        println!("{} passed, {} failed", self.passed, self.failed.len());
-        u8::from(!self.failed.is_empty())
+        println!("{} passed, {} failed", counts.passed, counts.failed.len());
+        u8::from(!counts.failed.is_empty())
     }
 }
