@@ -1,8 +1,8 @@
 //! What the boot loader and the firmware handed over.
 
-use crate::{cap::IoPorts, irq::IrqLine};
 #[cfg(target_os = "none")]
 use crate::{PAGE_SIZE, PhysAddr, frame::pool, machine::memory};
+use crate::{cap::IoPorts, irq::IrqLine};
 use alloc::string::String;
 #[cfg(not(target_os = "none"))]
 use alloc::vec::Vec;

@@ -5,16 +5,31 @@
 //! wakes or steals from. A thread that finds all CPUs taken waits for one. A machine's own CPUs are
 //! reserved when it starts; threads of devices then become CPUs beyond them, which run nothing.
 //!
-//! A kick is a token: it ends the halt that is going on or, if there is none, the next one.
+//! A kick is a token: it ends the halt or the user mode that is going on or, if there is none, the
+//! next one.
+//!
+//! Programs run in threads of other processes (`user.rs`), while the CPU's own thread waits. What
+//! both sides need of each other is here:
+//!
+//! ```text
+//!   worker:  place_worker()            once: the thread stays on one host CPU, and programs beside it
+//!            enter_user(id, runner)    from here on a kick also signals the runner; false: do not enter
+//!            ... the runner runs ...   waits for it no longer than clock::until_alarm(id)
+//!            leave_user(id)            before the CPU does anything else
+//!   others:  kick(id)                  token, wake-up of a halt, signal to the runner
+//! ```
 
-use super::clock;
+use super::{affinity, clock};
 use crate::cpu::{CpuId, MAX_CPUS};
 use core::{
     cell::Cell,
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    vec::Vec,
+};
 
 /// CPUs that run the kernel, those of plain threads and tests not counted.
 static COUNT: AtomicUsize = AtomicUsize::new(1);
@@ -44,11 +59,33 @@ struct Cpu {
     kicked: AtomicBool,
     halt: Mutex<()>,
     wake: Condvar,
+    /// Who runs the program that this CPU is in the user mode of.
+    runner: Mutex<Option<Runner>>,
+}
+
+/// A thread of another process that runs programs for a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Runner {
+    pub(super) pid: libc::pid_t,
+    pub(super) tid: libc::pid_t,
+}
+
+impl Runner {
+    /// Makes the runner trap soon. It must not have been reaped.
+    pub(super) fn interrupt(self) {
+        // SAFETY: the call touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_tgkill, self.pid, self.tid, libc::SIGALRM) };
+    }
 }
 
 impl Cpu {
     const fn new() -> Self {
-        Self { kicked: AtomicBool::new(false), halt: Mutex::new(()), wake: Condvar::new() }
+        Self {
+            kicked: AtomicBool::new(false),
+            halt: Mutex::new(()),
+            wake: Condvar::new(),
+            runner: Mutex::new(None),
+        }
     }
 }
 
@@ -172,6 +209,62 @@ pub(crate) fn kick(id: CpuId) {
     // The halting thread holds the lock from its look at the token until it waits.
     drop(lock(&cpu.halt));
     cpu.wake.notify_one();
+    if let Some(runner) = *lock(&cpu.runner) {
+        runner.interrupt();
+    }
+}
+
+/// Whether a kick has come since the last look at it: its token is taken.
+pub(super) fn take_attention(id: CpuId) -> bool {
+    CPUS[id.index()].kicked.swap(false, Ordering::SeqCst)
+}
+
+/// Says that `runner` is about to run a program for this CPU, so that kicks signal it. False if a
+/// kick came before, whose token is taken: then user mode is not to be entered.
+pub(super) fn enter_user(id: CpuId, runner: Runner) -> bool {
+    // A kick first leaves the token and then looks for a runner, so one of the two is seen.
+    *lock(&CPUS[id.index()].runner) = Some(runner);
+    let enter = !take_attention(id);
+    if !enter {
+        leave_user(id);
+    }
+    enter
+}
+
+/// Says that the CPU's runner has trapped or died. No kick signals it any more.
+pub(super) fn leave_user(id: CpuId) {
+    *lock(&CPUS[id.index()].runner) = None;
+}
+
+/// Binds this CPU's thread to one of the host's CPUs, the first time; returns which, if it is bound.
+///
+/// A worker and its programs share a host CPU because they never run at the same time, and waking a
+/// thread on another one costs many times more.
+pub(super) fn place_worker() -> Option<usize> {
+    thread_local! {
+        static PLACE: Cell<Option<Option<usize>>> = const { Cell::new(None) };
+    }
+    PLACE.get().unwrap_or_else(|| {
+        let place = place(current());
+        PLACE.set(Some(place));
+        place
+    })
+}
+
+#[cold]
+fn place(id: CpuId) -> Option<usize> {
+    /// The host's CPUs that this process may use, the one it started on first.
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    let allowed = ALLOWED.get_or_init(|| {
+        let mut allowed = affinity::get();
+        let first = affinity::current();
+        let at = allowed.iter().position(|cpu| Some(*cpu) == first).unwrap_or(0);
+        allowed.rotate_left(at);
+        allowed
+    });
+    // Counted from CPU 0 of the machine, whichever asks first.
+    let cpu = *allowed.get(id.index() % allowed.len().max(1))?;
+    affinity::set(0, cpu).then_some(cpu)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! The machine as a Linux process: a CPU is a host thread.
+mod affinity;
 pub(crate) mod boot;
 pub(crate) mod clock;
 pub(crate) mod console;
