@@ -60,9 +60,9 @@ pub use {
     join::{JoinHandle, spawn_join},
     policy::{MAX_NICE, MIN_NICE, Policy},
     sched::{
-        CpuStats, YieldNow, cpu_stats, current_task, need_resched, preempt, run, run_until,
+        CpuStats, YieldNow, charge, cpu_stats, current_task, need_resched, preempt, run, run_until,
         runnable, user_begin, user_end, yield_now,
     },
-    task::{Spawn, State, TaskInfo, TaskRef, spawn, tasks},
+    task::{Mode, Spawn, State, TaskInfo, TaskRef, spawn, tasks},
     timer::sleep_until,
 };

@@ -42,8 +42,10 @@ pub enum Trap {
     PageFault(PageFault),
     /// Any other exception.
     Exception(Exception),
-    /// An interrupt or a kick; also returned without entering user mode if one came just before.
+    /// An interrupt or a kick in user mode.
     Interrupt,
+    /// One came in kernel mode, just before: user mode was not entered.
+    Attention,
 }
 
 /// A page fault in user mode (SDM 3A, 4.7).

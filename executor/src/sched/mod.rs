@@ -9,7 +9,7 @@ mod steal;
 mod tests;
 mod yielding;
 
-pub use account::{CpuStats, cpu_stats, runnable, user_begin, user_end};
+pub use account::{CpuStats, charge, cpu_stats, runnable, user_begin, user_end};
 pub use run::{need_resched, preempt, run, run_until};
 pub use yielding::{YieldNow, yield_now};
 

@@ -44,6 +44,7 @@ pub(crate) fn start(runnable: Runnable) {
     let this = framework::cpu::current();
     let task = runnable.metadata().record();
     task.set_cpu(this);
+    task.set_mode(cpu::of(this).clock.likely_mode());
     let allowed = allowed(task);
     let load = |id: &CpuId| {
         let cpu = cpu::of(*id);

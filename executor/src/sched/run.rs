@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     CpuSet, machine,
-    task::{NIL, Place, Record, Runnable},
+    task::{Mode, NIL, Place, Record, Runnable},
 };
 use core::sync::atomic::Ordering::Relaxed;
 use framework::{CpuId, Instant};
@@ -29,6 +29,7 @@ fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
     let this = framework::cpu::current();
     let cpu = cpu::of(this);
     cpu.clock.restart();
+    cpu.alarm.store(NEVER, Relaxed);
     while !done() {
         cpu.fire_timers();
         cpu.drain();
@@ -61,6 +62,7 @@ impl Cpu {
         self.told.store(false, Relaxed);
         self.yielding.store(NOT, Relaxed);
         self.prepare(task, this);
+        self.kernel_begins(|| self.clock.mark());
         runnable.run();
         self.current.store(NIL, Relaxed);
     }
@@ -82,7 +84,7 @@ impl Cpu {
         if self.door.presence() != presence && self.door.announce(presence) {
             self.attention.store(true, Relaxed);
         }
-        self.arm(look.min(self.next_timer.load(Relaxed)));
+        self.arm(look.min(self.next_timer.load(Relaxed)).min(self.clock.next_tick()));
     }
 
     /// Nothing to do: sleeps until somebody sends a task or a timer is due.
@@ -96,6 +98,7 @@ impl Cpu {
         machine::set_alarm((alarm != NEVER).then_some(Instant::from_nanos(alarm)));
         let ready =
             || called || !self.door.is_empty() || self.ready() > 0 || self.attention.load(Relaxed);
+        self.clock.begin_idle();
         machine::halt_unless(ready);
         self.attention.store(false, Relaxed);
         self.door.hint(SLICED);
@@ -148,7 +151,8 @@ pub(super) const TOLD: u8 = 2;
 pub(crate) fn poll_ended(end: PollEnd) {
     let cpu = cpu::this();
     let Some(task) = cpu.current() else { return };
-    cpu.charge_system(Some(task));
+    cpu.kernel_ends(task);
+    cpu.charge(task, Mode::Kernel);
     cpu.settle(task);
     if end == PollEnd::Done {
         return task.end();
@@ -173,13 +177,13 @@ pub fn need_resched() -> bool {
 }
 
 /// Takes in what happened since the task was scheduled: timers, wakes from elsewhere, time. True
-/// if the task should yield.
-pub fn preempt() -> bool {
+/// if the task should yield. `mode` is where the last interrupt found the task.
+pub fn preempt(mode: Mode) -> bool {
     let this = framework::cpu::current();
     let cpu = cpu::of(this);
     let Some(task) = cpu.current() else { return false };
     cpu.attention.store(false, Relaxed);
-    cpu.charge_system(Some(task));
+    cpu.charge(task, mode);
     cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();

@@ -1,7 +1,7 @@
 //! The scheduler in virtual time on one CPU, and in real time on several.
 
 use super::*;
-use crate::{CpuSet, Policy, Spawn, State, machine, spawn, spawn_join, sync::Event, timer};
+use crate::{CpuSet, Mode, Policy, Spawn, State, machine, spawn, spawn_join, sync::Event, timer};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -14,10 +14,8 @@ const STEP: Duration = Duration::from_micros(50);
 
 /// One stretch of user mode that an alarm would end, and what the kernel does after it.
 async fn user_step() {
-    user_begin();
     machine::advance(STEP);
-    user_end();
-    if preempt() {
+    if preempt(Mode::User) {
         yield_now().await;
     }
 }
@@ -45,7 +43,7 @@ fn compete(time: Duration, hows: &[(Policy, i8)]) -> Vec<f64> {
         })
         .collect();
     run_all(&tasks);
-    tasks.iter().map(|task| task.user_time().as_secs_f64() * 1000.0).collect()
+    tasks.iter().map(|task| task.cpu_time().as_secs_f64() * 1000.0).collect()
 }
 
 fn assert_near(value: f64, wanted: f64, tolerance: f64) {
@@ -84,7 +82,7 @@ fn a_fair_task_is_not_ahead_by_more_than_two_slices() {
         .collect();
     let mut worst = Duration::ZERO;
     run_until(|| {
-        let times = || tasks.iter().map(TaskRef::user_time);
+        let times = || tasks.iter().map(TaskRef::cpu_time);
         let ended = tasks.iter().any(|task| task.state() == State::Ended);
         if !ended {
             worst = worst.max(times().max().unwrap() - times().min().unwrap());
@@ -208,12 +206,10 @@ fn ping_pong_does_not_starve_a_third() {
             while !stop.load(SeqCst) {
                 mine.wait().await;
                 mine.clear();
-                user_begin();
                 machine::advance(Duration::from_micros(10));
-                user_end();
                 rounds.fetch_add(1, SeqCst);
                 other.set();
-                if need_resched() && preempt() {
+                if need_resched() && preempt(Mode::Kernel) {
                     yield_now().await;
                 }
             }
@@ -227,24 +223,27 @@ fn ping_pong_does_not_starve_a_third() {
     stop.store(true, SeqCst);
     run_all(&players);
     // Three tasks; but only one of the two players is ready at any time.
-    let share = hog.user_time().as_secs_f64() / 0.3;
+    let share = hog.cpu_time().as_secs_f64() / 0.3;
     assert!((0.3..=0.55).contains(&share), "{share}");
     assert!(rounds.load(SeqCst) > 1000);
 }
 
 #[test]
-fn a_task_alone_has_no_alarm() {
+fn a_task_alone_has_no_alarm_but_the_ticks() {
     machine::virtual_time();
     let alarms = Arc::new(Mutex::new(Vec::new()));
     let seen = alarms.clone();
     let alone = spawn(Spawn::named("alone"), async move {
-        for _ in 0..100 {
+        for _ in 0..1000 {
             user_step().await;
-            seen.lock().push(machine::alarm());
+            seen.lock().push(machine::alarm().unwrap());
         }
     });
     run_all(&[alone]);
-    assert!(alarms.lock().iter().all(Option::is_none));
+    let mut alarms = core::mem::take(&mut *alarms.lock());
+    alarms.dedup();
+    // One in each period of 4.2 ms of these 50.
+    assert!((11..=14).contains(&alarms.len()), "{}", alarms.len());
 }
 
 #[test]
@@ -297,19 +296,57 @@ fn time_is_charged_to_who_used_it() {
     let before = cpu_stats(this);
     let task = spawn(Spawn::named("worker"), async {
         machine::advance(Duration::from_micros(300));
-        user_begin();
-        machine::advance(Duration::from_millis(20));
-        user_end();
+        for _ in 0..400 {
+            user_step().await;
+        }
         machine::advance(Duration::from_micros(200));
         timer::sleep(Duration::from_millis(70)).await;
     });
     run_all(core::slice::from_ref(&task));
-    assert_eq!(task.user_time(), Duration::from_millis(20));
-    assert_eq!(task.system_time(), Duration::from_micros(500));
-    let after = cpu_stats(this);
-    assert_eq!(after.user - before.user, Duration::from_millis(20));
-    assert_eq!(after.idle - before.idle, Duration::from_millis(70));
+    assert_eq!(task.cpu_time(), Duration::from_micros(20_500));
     assert_eq!(task.voluntary_switches(), 1);
+    let after = cpu_stats(this);
+    let busy = after.user + after.system - before.user - before.system;
+    assert_eq!(busy, Duration::from_micros(20_500));
+    assert_eq!(after.idle - before.idle, Duration::from_millis(70));
+}
+
+/// Runs a task of `user` parts user mode and `kernel` parts system calls; its times.
+fn mixture(user: u64, kernel: u64) -> (Duration, Duration) {
+    machine::virtual_time();
+    let task = spawn(Spawn::named("mixture"), async move {
+        let (mut last_user, mut last_system) = (Duration::ZERO, Duration::ZERO);
+        let task = crate::current_task().unwrap();
+        for _ in 0..2_000_000 / (user + kernel) {
+            machine::advance(Duration::from_micros(user));
+            // An alarm that is due ends user mode, and a call otherwise.
+            let alarm = machine::alarm();
+            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Mode::User) {
+                yield_now().await;
+            }
+            machine::advance(Duration::from_micros(kernel));
+            let alarm = machine::alarm();
+            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Mode::Kernel) {
+                yield_now().await;
+            }
+            let (user, system) = (task.user_time(), task.system_time());
+            assert!(user >= last_user && system >= last_system);
+            (last_user, last_system) = (user, system);
+        }
+    });
+    run_all(core::slice::from_ref(&task));
+    (task.user_time(), task.system_time())
+}
+
+#[test]
+fn user_and_system_time_are_told_apart() {
+    for (user, kernel) in [(50, 0), (30, 10), (20, 20), (1, 9), (0, 50)] {
+        let (user_time, system_time) = mixture(user, kernel);
+        let all = (user_time + system_time).as_secs_f64();
+        assert_near(all, 2.0, 0.001);
+        let (part, wanted) = (user_time.as_secs_f64() / all, user as f64 / (user + kernel) as f64);
+        assert!((part - wanted).abs() < 0.08, "{part} of {user}:{kernel}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub use info::{State, TaskInfo, tasks};
 pub use spawn::{Spawn, spawn};
 
 pub(crate) use reason::waiting_for;
+pub use record::Mode;
 pub(crate) use record::{NIL, Place, Record, add};
 pub(crate) use table::record;
 

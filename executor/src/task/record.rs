@@ -47,6 +47,22 @@ impl Place {
     ];
 }
 
+/// Where a task runs. Stored as a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// In its program.
+    User,
+    /// In the kernel.
+    Kernel,
+}
+
+impl Mode {
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        if bits == Self::User as u8 { Self::User } else { Self::Kernel }
+    }
+}
+
 /// One task. Every field is an atomic because anybody may look; who may write says each group.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -78,6 +94,8 @@ pub(crate) struct Record {
     /// These are written by the CPU that runs the task or puts it somewhere.
     place: AtomicU8,
     cpu: AtomicU8,
+    /// Where the last tick found it: what its time counts as.
+    mode: AtomicU8,
     reason: AtomicU16,
     user_ns: AtomicU64,
     system_ns: AtomicU64,
@@ -106,6 +124,7 @@ impl Record {
             affinity: AtomicU64::new(0),
             place: AtomicU8::new(Place::Ended as u8),
             cpu: AtomicU8::new(0),
+            mode: AtomicU8::new(Mode::User as u8),
             reason: AtomicU16::new(0),
             user_ns: AtomicU64::new(0),
             system_ns: AtomicU64::new(0),
@@ -245,10 +264,20 @@ impl Record {
         (self.user_ns.load(Relaxed), self.system_ns.load(Relaxed))
     }
 
+    pub(crate) fn mode(&self) -> Mode {
+        Mode::from_bits(self.mode.load(Relaxed))
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.mode.store(mode as u8, Relaxed);
+    }
+
     /// Adds CPU time; only the CPU that runs the task calls it.
-    pub(crate) fn add_times(&self, user_ns: u64, system_ns: u64) {
-        add(&self.user_ns, user_ns);
-        add(&self.system_ns, system_ns);
+    pub(crate) fn add_time(&self, mode: Mode, ns: u64) {
+        match mode {
+            Mode::User => add(&self.user_ns, ns),
+            Mode::Kernel => add(&self.system_ns, ns),
+        }
     }
 
     /// Voluntary and involuntary switches away from it.

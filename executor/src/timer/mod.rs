@@ -1,4 +1,4 @@
-//! Timers: a heap for each CPU, no tick.
+//! Timers: a heap for each CPU.
 //!
 //! A timer is a waker and a moment in the heap of the CPU it was set on; the scheduling loop and
 //! [`crate::preempt`] wake those that are due. Setting and cancelling is O(log n); memory is

@@ -44,7 +44,7 @@ pub(crate) fn run(regs: &mut Regs, fpu: &mut Fpu, space: &VmSpace) -> Trap {
         let local = local();
         if local.take_attention() {
             interrupts::enable();
-            return Trap::Interrupt;
+            return Trap::Attention;
         }
         if local.program.get() != fpu.id()
             || regs.fs_base != local.fs_base.get()

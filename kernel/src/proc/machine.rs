@@ -80,11 +80,13 @@ fn ticks(time: Duration) -> u128 {
 /// Source: proc_stat(5)
 fn statistics(system: &'static System, out: &mut dyn Write) -> fmt::Result {
     let mut line = |name: fmt::Arguments<'_>, stats: &CpuStats| {
-        let (user, kernel, idle) = (ticks(stats.user), ticks(stats.system), ticks(stats.idle));
-        writeln!(out, "{name} {user} 0 {kernel} {idle} 0 0 0 0 0 0")
+        let (user, nice) = (ticks(stats.user), ticks(stats.nice));
+        let (kernel, idle) = (ticks(stats.system), ticks(stats.idle));
+        writeln!(out, "{name} {user} {nice} {kernel} {idle} 0 0 0 0 0 0")
     };
     let sum = cpus().fold(CpuStats::default(), |mut sum, cpu| {
         sum.user += cpu.user;
+        sum.nice += cpu.nice;
         sum.system += cpu.system;
         sum.idle += cpu.idle;
         sum.switches += cpu.switches;

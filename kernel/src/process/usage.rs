@@ -1,4 +1,6 @@
 //! What processes used: CPU time, faults, switches (getrusage(2), times(2)).
+//!
+//! Of a thread that runs on another CPU the times are those up to its last tick there.
 
 use super::Process;
 use crate::thread::Tcb;
@@ -69,6 +71,7 @@ pub struct Counters {
 impl Tcb {
     /// What the thread has used so far.
     pub fn usage(&self) -> Usage {
+        executor::charge();
         let mut usage = Usage {
             minor_faults: self.counters.minor_faults.load(Ordering::Relaxed),
             major_faults: self.counters.major_faults.load(Ordering::Relaxed),
@@ -87,6 +90,7 @@ impl Tcb {
 
     /// CPU time used so far.
     pub fn cpu_time(&self) -> Duration {
+        executor::charge();
         self.task().map_or(Duration::ZERO, executor::TaskRef::cpu_time)
     }
 }

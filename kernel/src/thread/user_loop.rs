@@ -10,6 +10,7 @@ use crate::{
 use abi::{Errno, Signal};
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
+use executor::Mode;
 use framework::{
     Trap, VirtAddr,
     user::{Exception, PageFault},
@@ -25,8 +26,11 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
         }
         loop {
             let mut interrupted = None;
-            let mut look = false;
-            match thread.context.run(thread.memory.space()) {
+            let mut look = None;
+            executor::user_begin();
+            let trap = thread.context.run(thread.memory.space());
+            executor::user_end();
+            match trap {
                 Trap::Syscall => {
                     let number = thread.context.regs.rax;
                     let result = match syscall::lookup(number) {
@@ -65,7 +69,8 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                     }
                 }
                 Trap::Exception(exception) => thread.exception(exception),
-                Trap::Interrupt => look = true,
+                Trap::Interrupt => look = Some(Mode::User),
+                Trap::Attention => look = Some(Mode::Kernel),
             }
             if interrupted.is_some() || !thread.tcb.work().is_empty() {
                 while thread.exit_work(&mut interrupted) == Next::Stop {
@@ -76,7 +81,9 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                 }
             }
             // What a call woke waits for this CPU, and nothing else would tell of it.
-            if (look || executor::need_resched()) && executor::preempt() {
+            if (look.is_some() || executor::need_resched())
+                && executor::preempt(look.unwrap_or(Mode::Kernel))
+            {
                 executor::yield_now().await;
             }
         }
