@@ -18,6 +18,7 @@ mod anonymous;
 pub mod cpio;
 pub mod device;
 pub mod generated;
+pub mod hostfs;
 pub mod locks;
 pub mod notify;
 mod pages;
@@ -31,13 +32,13 @@ mod xattr;
 pub use abi::{Errno, Result};
 pub use anonymous::AnonymousFs;
 pub use framework::{Sink, Source};
-pub use pages::{Grow, Mapper, PageCache, PageStore, SIZE_MAX, Seals, cached_pages};
+pub use pages::{Grow, Mapper, Others, PageCache, PageStore, SIZE_MAX, Seals, cached_pages};
 pub use vfs::{
-    Access, Allocate, Caller, Capabilities, Copied, Credentials, Dentry, DeviceNumber, Directory,
-    Emit, Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink, Make,
-    MakeAttributes, Metadata, Miss, Mount, MountFlags, MountTable, NAME_MAX, NewInode, OpenDevice,
-    OpenFile, OpenFlags, OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, Remount, RenameFlags,
-    Role, SetAttributes, SetTime, Statfs, Submounts, SuperBlock, Swap, Times, Timespec, Unmount,
-    Walk, Whence, mode,
+    Access, Allocate, Backing, Caller, Capabilities, Copied, Credentials, Dentry, DeviceNumber,
+    Directory, Emit, Entry, FileNode, FileSystem, Inode, Kind, Listed, LookupFlags, MagicLink,
+    Make, MakeAttributes, Metadata, Miss, Mount, MountFlags, MountTable, NAME_MAX, NewInode,
+    OpenDevice, OpenFile, OpenFlags, OpenHow, OpenNode, Opened, PATH_MAX, Path, Place, Remount,
+    RenameFlags, Role, SetAttributes, SetTime, Statfs, Submounts, SuperBlock, Swap, Times,
+    Timespec, Unmount, Walk, Whence, mode,
 };
 pub use xattr::{SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};

@@ -1,6 +1,7 @@
 //! The host side: the machine's files and the virtual machine that boots them.
 #![forbid(unsafe_code)]
 
+pub mod host_tree;
 pub mod initramfs;
 pub mod latency;
 pub mod machine;

@@ -34,6 +34,7 @@ use core::{
     },
 };
 use framework::{Frame, PAGE_SIZE};
+use smallvec::SmallVec;
 use spin::{Mutex, MutexGuard};
 
 /// Bytes in a page, as a file offset.
@@ -41,10 +42,19 @@ pub(crate) const PAGE: u64 = PAGE_SIZE as u64;
 /// The largest size of a file.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
 
+/// Takes pages that were brought along with another.
+pub type Others<'a> = dyn FnMut(u64, Frame) + 'a;
+
 /// Where the pages of a file come from and go to.
 pub trait PageStore: Send + Sync {
-    /// Brings a page that is not in memory; `None` is a hole.
-    fn load(&self, _index: u64, _caller: &Caller<'_>) -> Result<Option<Frame>> {
+    /// Brings a page that is not in memory; `None` is a hole. Pages around it that cost little to
+    /// bring along may be handed to `others`.
+    fn load(
+        &self,
+        _index: u64,
+        _caller: &Caller<'_>,
+        _others: &mut Others<'_>,
+    ) -> Result<Option<Frame>> {
         Ok(None)
     }
 
@@ -160,13 +170,35 @@ impl PageCache {
         if let Some(frame) = self.pages.lock().tree.get(index) {
             return Ok(Some(frame.clone()));
         }
-        let Some(frame) = self.store.load(index, caller)? else { return Ok(None) };
+        self.load(index, caller)
+    }
+
+    #[cold]
+    fn load(&self, index: u64, caller: &Caller<'_>) -> Result<Option<Frame>> {
+        let mut others: SmallVec<[(u64, Frame); 16]> = SmallVec::new();
+        let loaded =
+            self.store.load(index, caller, &mut |index, frame| others.push((index, frame)))?;
+        let end = self.size().div_ceil(PAGE);
         let mut pages = self.pages.lock();
+        for (index, frame) in others {
+            if index < end && pages.tree.get(index).is_none() {
+                pages.add(index, frame);
+            }
+        }
+        let Some(frame) = loaded else { return Ok(None) };
         if let Some(frame) = pages.tree.get(index) {
             return Ok(Some(frame.clone()));
         }
         pages.add(index, frame.clone());
         Ok(Some(frame))
+    }
+
+    /// The file behind the store was changed by others: it is `size` bytes long now, and no page
+    /// in memory is true any more.
+    pub(crate) fn forget(&self, size: u64) {
+        let _writing = self.lock_writing();
+        self.size.store(size, Release);
+        self.cut(0..u64::MAX);
     }
 
     /// Calls `visit` with the pages of a range that are in memory, under the cache's lock.

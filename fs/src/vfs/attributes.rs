@@ -83,7 +83,9 @@ impl Path {
             return Err(Errno::EOPNOTSUPP);
         }
         inode.check_set(set, caller)?;
-        inode.super_block().file_system().may_set_attributes(inode, set)?;
+        let file_system = inode.super_block().file_system();
+        file_system.may_set_attributes(inode, set)?;
+        file_system.changing(inode, caller)?;
         inode.apply(set, caller);
         notify::report(self, Event::Attributes);
         Ok(())
@@ -106,6 +108,7 @@ impl Path {
             _ => return Err(Errno::EINVAL),
         }
         self.permit(Access::WRITE, caller)?;
+        inode.super_block().file_system().changing(inode, caller)?;
         inode.get_write_access()?;
         let result = inode.truncate(size, caller);
         inode.put_write_access();

@@ -162,7 +162,7 @@ impl OpenFile {
 
     fn read_from(&self, offset: u64, to: &mut Sink<'_>, caller: &Caller<'_>) -> Result<()> {
         self.readable()?;
-        if let Role::Regular(pages) = self.inode.role() {
+        if let Some(pages) = self.inode.pages() {
             pages.read_at(offset, to, caller)?;
             if !self.flags().contains(OpenFlags::NO_ACCESS_TIME) {
                 self.path.touch_accessed(caller);
@@ -230,7 +230,7 @@ impl OpenFile {
     /// Writes and returns the offset after the last byte.
     fn write_to(&self, offset: u64, from: &mut Source<'_>, caller: &Caller<'_>) -> Result<u64> {
         self.writable()?;
-        if let Role::Regular(pages) = self.inode.role() {
+        if let Some(pages) = self.inode.pages() {
             let append = self.flags().contains(OpenFlags::APPEND);
             let start = if append { Start::End } else { Start::At(offset) };
             if from.remaining() == 0 {

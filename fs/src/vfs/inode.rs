@@ -1,14 +1,13 @@
-//! Inodes: what a name stands for, and the small traits by which a file system takes part.
+//! Inodes: what a name stands for.
 //!
-//! An [`Inode`] holds the attributes in memory, so that stat and checks of permission call no file
-//! system. What differs between file systems is behind its [`Role`].
+//! An [`Inode`] holds the attributes in memory, so that checks of permission call no file system.
+//! What differs between file systems is behind its [`Role`].
 
 use crate::{
-    Caller, DeviceNumber, Errno, Kind, Metadata, PageCache, Path, Result, Sink, Source, SuperBlock,
-    Times, Timespec, locks::FileLocks, notify::Watches, pipe::Pipe, vfs::attr::mode, xattr::Xattrs,
+    Backing, DeviceNumber, Directory, Errno, Kind, Metadata, PageCache, Result, Role, SuperBlock,
+    Times, locks::FileLocks, notify::Watches, pipe::Pipe, vfs::attr::mode, xattr::Xattrs,
 };
-use abi::Events;
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     any::Any,
     fmt,
@@ -17,7 +16,6 @@ use core::{
         Ordering::{Acquire, Relaxed, Release},
     },
 };
-use executor::wait::WaitQueue;
 use spin::{Mutex, Once};
 
 /// A file, whatever its names.
@@ -35,6 +33,7 @@ pub struct Inode {
     times: Mutex<Times>,
     super_block: Arc<SuperBlock>,
     role: Role,
+    backing: Option<Box<dyn Backing>>,
     extra: Once<Box<Extra>>,
 }
 
@@ -45,26 +44,6 @@ pub(crate) struct Extra {
     pub(crate) watches: Watches,
     pub(crate) xattrs: Mutex<Xattrs>,
     attachment: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
-}
-
-/// What a file can do, by kind.
-pub enum Role {
-    /// A directory.
-    Directory(Box<dyn Directory>),
-    /// A regular file whose bytes are in the page cache.
-    Regular(PageCache),
-    /// A regular file made up as it is read (`/proc`), or with operations of its own.
-    Generated(Box<dyn FileNode>),
-    /// A symbolic link with a fixed text.
-    Symlink(Box<[u8]>),
-    /// A symbolic link whose text is made up, or which jumps to a file without any text.
-    MagicLink(Box<dyn MagicLink>),
-    /// A FIFO; the pipe is made when it is first opened.
-    Fifo(Once<Arc<Pipe>>),
-    /// A character or block device.
-    Device(DeviceNumber),
-    /// A socket, or another object of the kernel that has no bytes of its own.
-    Object,
 }
 
 /// What a new inode starts with.
@@ -86,258 +65,29 @@ pub struct NewInode {
     pub times: Times,
 }
 
-/// What is to be made in a directory.
-#[derive(Clone, Copy, Debug)]
-pub enum Make<'a> {
-    /// A regular file.
-    Regular,
-    /// A directory.
-    Directory,
-    /// A symbolic link with this text.
-    Symlink(&'a [u8]),
-    /// A FIFO.
-    Fifo,
-    /// The name of a socket.
-    Socket,
-    /// A character device.
-    Character(DeviceNumber),
-    /// A block device.
-    Block(DeviceNumber),
-}
-
-impl Make<'_> {
-    /// The type of what is made.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Regular => Kind::Regular,
-            Self::Directory => Kind::Directory,
-            Self::Symlink(_) => Kind::Symlink,
-            Self::Fifo => Kind::Fifo,
-            Self::Socket => Kind::Socket,
-            Self::Character(_) => Kind::Character,
-            Self::Block(_) => Kind::Block,
-        }
-    }
-}
-
-/// Attributes of what is to be made; umask and set-group-id directories are already taken in.
-#[derive(Clone, Copy, Debug)]
-pub struct MakeAttributes {
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// The time.
-    pub now: Timespec,
-}
-
-/// An entry of a directory.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// Its name.
-    pub name: &'a [u8],
-    /// Its inode number.
-    pub number: u64,
-    /// Its type.
-    pub kind: Kind,
-    /// Where reading goes on after it (`d_off`).
-    pub next: u64,
-}
-
-/// Takes one entry; `false` when it has no room for it, which ends the listing before that entry.
-pub type Emit<'a> = dyn FnMut(Entry<'_>) -> bool + 'a;
-
-/// One end of a rename.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The directory.
-    pub directory: &'a Arc<Inode>,
-    /// The name in it.
-    pub name: &'a [u8],
-    /// What the name stands for now.
-    pub inode: Option<&'a Arc<Inode>>,
-}
-
-/// A directory of a file system.
-///
-/// Checks of permission, of the kinds of what is replaced, of loops and of mount points are done
-/// above. Changes of one file system are serialised above, and lookups that miss the cache with
-/// them; `read_dir` is not. Any method may answer [`Errno::MISS`], having changed nothing.
-///
-/// The implementation keeps link counts and the times of directory and child.
-pub trait Directory: Send + Sync {
-    /// Whether what `lookup` finds (and does not find) may be kept in the dentry cache.
-    fn cacheable(&self) -> bool {
-        true
-    }
-
-    /// Finds `name`; `ENOENT` if there is none.
-    fn lookup(&self, dir: &Arc<Inode>, name: &[u8], caller: &Caller<'_>) -> Result<Arc<Inode>>;
-
-    /// Lists the entries from `cookie` on, without `.` and `..`; cookies 0, 1 and 2 all mean the
-    /// start, those in [`Entry::next`] are above 2.
-    fn read_dir(
-        &self,
-        dir: &Inode,
-        cookie: u64,
-        caller: &Caller<'_>,
-        emit: &mut Emit<'_>,
-    ) -> Result<()>;
-
-    /// Makes a file; the name is free.
-    fn make(
-        &self,
-        _dir: &Arc<Inode>,
-        _name: &[u8],
-        _what: Make<'_>,
-        _attributes: MakeAttributes,
-        _caller: &Caller<'_>,
-    ) -> Result<Arc<Inode>> {
-        Err(Errno::EPERM)
-    }
-
-    /// Makes a regular file without a name (`O_TMPFILE`), with a link count of 0.
-    fn make_nameless(
-        &self,
-        _dir: &Arc<Inode>,
-        _attributes: MakeAttributes,
-        _caller: &Caller<'_>,
-    ) -> Result<Arc<Inode>> {
-        Err(Errno::EOPNOTSUPP)
-    }
-
-    /// Gives `target`, which is of the same file system, another name.
-    fn link(
-        &self,
-        _dir: &Arc<Inode>,
-        _name: &[u8],
-        _target: &Arc<Inode>,
-        _caller: &Caller<'_>,
-    ) -> Result<()> {
-        Err(Errno::EPERM)
-    }
-
-    /// Removes a name of a file that is no directory.
-    fn unlink(
-        &self,
-        _dir: &Arc<Inode>,
-        _name: &[u8],
-        _target: &Arc<Inode>,
-        _caller: &Caller<'_>,
-    ) -> Result<()> {
-        Err(Errno::EPERM)
-    }
-
-    /// Removes a directory; `ENOTEMPTY` if it has entries.
-    fn remove_dir(
-        &self,
-        _dir: &Arc<Inode>,
-        _name: &[u8],
-        _target: &Arc<Inode>,
-        _caller: &Caller<'_>,
-    ) -> Result<()> {
-        Err(Errno::EPERM)
-    }
-
-    /// `st_size`.
-    fn size(&self) -> u64 {
-        0
-    }
-
-    /// Gives up all entries of a directory that only this one references, so that a deep tree can
-    /// be dropped without recursion.
-    fn drain(&self) -> Vec<Arc<Inode>> {
-        Vec::new()
-    }
-
-    /// The directory itself, by which a file system knows its own.
-    fn as_any(&self) -> Option<&dyn Any> {
-        None
-    }
-
-    /// Moves `from` to `to` and removes what was there, or swaps the two. `from.inode` is there.
-    /// Called on the directory of `from`.
-    fn rename(
-        &self,
-        _from: Place<'_>,
-        _to: Place<'_>,
-        _swap: Swap,
-        _caller: &Caller<'_>,
-    ) -> Result<()> {
-        Err(Errno::EPERM)
-    }
-}
-
-/// Whether a rename replaces what is there or swaps the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Swap {
-    /// What is there goes away.
-    Replace,
-    /// `RENAME_EXCHANGE`.
-    Exchange,
-}
-
-/// A regular file that makes its bytes up.
-pub trait FileNode: Send + Sync {
-    /// Opens it; the state of this open file is in what is returned.
-    fn open(&self, inode: &Arc<Inode>, caller: &Caller<'_>) -> Result<Box<dyn OpenNode>>;
-
-    /// `st_size`.
-    fn size(&self) -> u64 {
-        0
-    }
-}
-
-/// An open file with operations of its own. All are try-first: `EAGAIN` when they have to wait.
-pub trait OpenNode: Send + Sync {
-    /// Reads at `offset`; returns how many bytes.
-    fn read(&self, _offset: u64, _to: &mut Sink<'_>, _caller: &Caller<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
-    }
-
-    /// Writes at `offset`; returns how many bytes.
-    fn write(&self, _offset: u64, _from: &mut Source<'_>, _caller: &Caller<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
-    }
-
-    /// Which events are there now.
-    fn poll(&self) -> Events {
-        Events::IN | Events::OUT
-    }
-
-    /// Where to wait for events, if they change.
-    fn wait_queue(&self) -> Option<&WaitQueue> {
-        None
-    }
-
-    /// Whether lseek and pread work.
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    /// The object itself, for operations only the crate above knows.
-    fn as_any(&self) -> Option<&dyn Any> {
-        None
-    }
-}
-
-/// A symbolic link that is made up as it is read.
-pub trait MagicLink: Send + Sync {
-    /// What readlink(2) answers.
-    fn text(&self, caller: &Caller<'_>) -> Result<Vec<u8>>;
-
-    /// Where following it leads without going by its text; `None` goes by the text.
-    fn jump(&self, _caller: &Caller<'_>) -> Option<Result<Path>> {
-        None
-    }
-}
-
 impl Inode {
     /// Makes an inode.
     pub fn new(super_block: Arc<SuperBlock>, new: NewInode, role: Role) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::build(super_block, new, role, None))
+    }
+
+    /// Makes an inode that is a view of something else.
+    pub fn with_backing(
+        super_block: Arc<SuperBlock>,
+        new: NewInode,
+        role: Role,
+        backing: Box<dyn Backing>,
+    ) -> Arc<Self> {
+        Arc::new(Self::build(super_block, new, role, Some(backing)))
+    }
+
+    fn build(
+        super_block: Arc<SuperBlock>,
+        new: NewInode,
+        role: Role,
+        backing: Option<Box<dyn Backing>>,
+    ) -> Self {
+        Self {
             number: new.number,
             kind: new.kind,
             mode: AtomicU32::new(new.mode & mode::ALL),
@@ -349,8 +99,9 @@ impl Inode {
             times: Mutex::new(new.times),
             super_block,
             role,
+            backing,
             extra: Once::new(),
-        })
+        }
     }
 
     /// Its number, unique in its file system.
@@ -374,10 +125,24 @@ impl Inode {
     }
 
     /// The page cache, if it is a regular file with one.
-    pub const fn pages(&self) -> Option<&PageCache> {
+    pub fn pages(&self) -> Option<&PageCache> {
         match &self.role {
             Role::Regular(pages) => Some(pages),
+            Role::Stacked => self.backing()?.real()?.pages(),
             _ => None,
+        }
+    }
+
+    /// What is behind it, if it is a view of something else.
+    pub fn backing(&self) -> Option<&dyn Backing> {
+        self.backing.as_deref()
+    }
+
+    /// The inode whose bytes it shows by now: its own, unless it is a view of another.
+    pub fn real(self: &Arc<Self>) -> &Arc<Self> {
+        match self.backing.as_deref().and_then(Backing::real) {
+            Some(below) => below.real(),
+            None => self,
         }
     }
 
@@ -447,6 +212,7 @@ impl Inode {
     pub fn size(&self) -> u64 {
         match &self.role {
             Role::Regular(pages) => pages.size(),
+            Role::Stacked => self.pages().map_or(0, PageCache::size),
             Role::Generated(node) => node.size(),
             Role::Symlink(text) => text.len() as u64,
             Role::Directory(directory) => directory.size(),

@@ -6,6 +6,7 @@ mod attributes;
 mod caller;
 pub(crate) mod change;
 mod dentry;
+mod directory;
 mod file;
 mod inode;
 mod mount;
@@ -16,6 +17,7 @@ mod open_flags;
 mod path;
 mod permission;
 mod rename;
+mod role;
 mod super_block;
 mod walk;
 
@@ -25,11 +27,9 @@ pub use attr::{
 pub use caller::{Caller, Capabilities, Credentials, Miss};
 pub use dentry::Dentry;
 pub(crate) use dentry::{Name, hash_name};
+pub use directory::{Directory, Emit, Entry, Make, MakeAttributes, Place, Swap};
 pub use file::{Allocate, OpenFile, Whence};
-pub use inode::{
-    Directory, Emit, Entry, FileNode, Inode, MagicLink, Make, MakeAttributes, NewInode, OpenNode,
-    Place, Role, Swap,
-};
+pub use inode::{Inode, NewInode};
 pub use mount::Mount;
 pub use mount_flags::MountFlags;
 pub use mount_table::{Copied, Listed, MountTable, Remount, Submounts, Unmount};
@@ -38,5 +38,6 @@ pub use open_flags::{OpenFlags, OpenHow};
 pub use path::Path;
 pub use permission::Access;
 pub use rename::RenameFlags;
+pub use role::{Backing, FileNode, MagicLink, OpenNode, Role};
 pub use super_block::{FileSystem, SuperBlock};
 pub use walk::{LookupFlags, NAME_MAX, PATH_MAX, Walk};

@@ -212,6 +212,10 @@ impl Walk<'_> {
             Role::Object => Err(Errno::ENXIO),
             _ => {
                 let truncate = existed == Existed::Yes && flags.contains(OpenFlags::TRUNCATE);
+                if inode.kind() == Kind::Regular {
+                    let file_system = inode.super_block().file_system();
+                    file_system.opening(&inode, flags, self.caller)?;
+                }
                 let file = OpenFile::open(path, inode, kept, self.caller)?;
                 if truncate && file.inode().kind() == Kind::Regular {
                     file.truncate_on_open(self.caller)?;

@@ -1,7 +1,8 @@
 //! A mounted file system instance, whatever the number of its mounts.
 
 use crate::{
-    Caller, DeviceNumber, Inode, Metadata, Result, SetAttributes, Statfs, vfs::dentry::DentryCache,
+    Caller, DeviceNumber, Inode, Metadata, OpenFlags, Result, SetAttributes, Statfs,
+    vfs::dentry::DentryCache,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -43,6 +44,17 @@ pub trait FileSystem: Send + Sync {
 
     /// Whether attributes may be set at all; permission was checked before.
     fn may_set_attributes(&self, _inode: &Inode, _set: &SetAttributes) -> Result<()> {
+        Ok(())
+    }
+
+    /// A regular file is about to be opened, permission checked.
+    fn opening(&self, _inode: &Arc<Inode>, _flags: OpenFlags, _caller: &Caller<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Contents (beyond what an open for writing announced), attributes or extended attributes of
+    /// an inode are about to change, permission checked.
+    fn changing(&self, _inode: &Arc<Inode>, _caller: &Caller<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -54,6 +54,14 @@ impl Errno {
         Self(number as u16)
     }
 
+    /// The error with a number that a host's Linux answered; `EIO` if that is none of its own.
+    pub fn from_linux(number: i32) -> Self {
+        match u16::try_from(number) {
+            Ok(number @ 1..=511) => Self(number),
+            _ => Self::EIO,
+        }
+    }
+
     /// The number, positive.
     pub const fn number(self) -> u16 {
         self.0
@@ -89,6 +97,13 @@ impl From<Fault> for Errno {
 #[cfg(test)]
 mod tests {
     use super::Errno;
+
+    #[test]
+    fn numbers_of_a_host_are_taken_over() {
+        assert_eq!(Errno::from_linux(2), Errno::ENOENT);
+        assert_eq!([Errno::from_linux(0), Errno::from_linux(-1)], [Errno::EIO; 2]);
+        assert_eq!(Errno::from_linux(600), Errno::EIO, "not the kernel's own");
+    }
 
     #[test]
     fn return_value_is_the_negative_number() {

@@ -71,6 +71,8 @@ impl Object {
     /// - `ENODEV`: the file has no pages to map.
     /// - `EPERM`: a seal forbids writable mappings.
     pub fn file(path: &Path, inode: &Arc<Inode>, writable: bool) -> Result<Arc<Self>> {
+        // A mapping stays with the file below that is shown now.
+        let inode = inode.real();
         let cache = inode.pages().ok_or(Errno::ENODEV)?;
         let objects = of_inode(inode);
         let mut slot = objects.0[usize::from(writable)].lock();
