@@ -1,11 +1,14 @@
 //! From the boot loader's values to the first program.
 
+mod guest;
+mod streams;
+
 use crate::{
     cmdline::CommandLine,
     cred::Credentials,
     file::{FdTable, File, FsContext, LOG, Object},
     memory::{Layout, Limits as MemoryLimits, Memory},
-    process::{Group, Limits, Process, Session},
+    process::{Entries, Group, Limits, Process, Session},
     signal::Actions,
     system::System,
     thread::{self, Resources, Start, Tcb, Thread},
@@ -24,8 +27,10 @@ use fs::{
     Caller, DeviceNumber, LookupFlags, Make, Mount, MountFlags, MountTable, OpenFlags, Path, Walk,
     ramfs,
 };
-use io::tty::OpenAs;
+use io::{stream, tty::OpenAs};
 use log::LevelFilter;
+
+pub use guest::{Guest, Program, Standard};
 
 /// The status the machine goes down with if it never came to the first program.
 const FAILED: u8 = 1;
@@ -38,8 +43,26 @@ const RAMDISK_INIT: &str = "/init";
 /// The host's name until somebody sets it.
 const DEFAULT_HOSTNAME: &str = "(none)";
 
+/// What the first thread runs before it first enters user mode.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// The init that the command line names, or one of the usual places.
+    Init(CommandLine),
+    /// The program that a process of a host was started for.
+    Program(Program),
+}
+
 /// Brings the system up and runs it: the kernel's entry.
 pub fn main(boot: Boot) -> ! {
+    start(boot, None)
+}
+
+/// The same in a process of a host, for a program of its own.
+pub fn run(boot: Boot, guest: Guest) -> ! {
+    start(boot, Some(guest))
+}
+
+fn start(boot: Boot, guest: Option<Guest>) -> ! {
     let Boot { cmdline, initrd, uart, cpu_model } = boot;
     let line = CommandLine::parse(&cmdline);
     start_log(line.log_level);
@@ -65,7 +88,7 @@ pub fn main(boot: Boot) -> ! {
     if let Some(uart) = uart {
         or_stop("serial port", start_serial(system, &line, uart));
     }
-    or_stop("first process", start_init(system, line));
+    or_stop("first process", start_first(system, line, guest));
     cpu::start_others(run_cpu);
     run_cpu()
 }
@@ -134,10 +157,30 @@ fn start_serial(
     Ok(())
 }
 
-/// Makes the first process and starts it. What fails after this, in finding its program, ends it.
-fn start_init(system: &'static System, line: CommandLine) -> Result<()> {
+/// Makes the first process and starts it: the guest's, or an init.
+fn start_first(system: &'static System, line: CommandLine, guest: Option<Guest>) -> Result<()> {
     let files = Arc::new(FdTable::new());
-    open_console(system, &files)?;
+    let Some(Guest { program, terminal, standard }) = guest else {
+        open_console(system, &files)?;
+        return start_process(system, files, First::Init(line));
+    };
+    if let Some(port) = terminal {
+        let termios = io::tty::Termios::default();
+        let (terminal, runner) = stream::Terminal::new(port, 0, termios, Control::new())?;
+        system.devices.add_serial(Arc::clone(terminal.tty()));
+        system.speaks_last(terminal);
+        executor::spawn(Spawn::named("terminal"), runner.run());
+    }
+    if program.is_some() {
+        system.serves_one_program.call_once(|| ());
+        guest::mount_standard(system);
+    }
+    guest::open_standard(system, &files, standard)?;
+    start_process(system, files, program.map_or(First::Init(line), First::Program))
+}
+
+/// Starts process 1. What fails after this, in finding its program, ends it.
+fn start_process(system: &'static System, files: Arc<FdTable>, first: First) -> Result<()> {
     let layout = Layout::new(0, None);
     let resources = Resources {
         memory: Memory::new(layout, MemoryLimits::default())?,
@@ -145,28 +188,42 @@ fn start_init(system: &'static System, line: CommandLine) -> Result<()> {
         fs: Arc::new(FsContext::new(system.mounts.root())),
         credentials: Credentials::root(),
     };
-    let (_, process) = {
-        let mut entries = system.pids.lock();
-        let pid = entries.allocate()?;
-        // Like Linux's: of no session, so that it can make one.
-        let group = Group::new(Pid::KERNEL, Session::new(Pid::KERNEL));
-        let credentials = Arc::clone(&resources.credentials);
-        let limits = Limits::initial(max_processes());
-        let actions = Actions::new();
-        let process = Process::new(pid, system, Weak::new(), group, limits, actions, credentials);
-        process.join_group(&mut entries);
-        entries.insert_process(Arc::clone(&process));
-        (pid, process)
-    };
+    let process = make_process(&mut system.pids.lock(), system, &resources, &first)?;
     let tcb =
         Tcb::new(process.pid, Arc::clone(&process), &resources, *b"init\0\0\0\0\0\0\0\0\0\0\0\0");
     process.threads.lock().live.push(Arc::clone(&tcb));
     system.pids.lock().insert_thread(process.pid, Arc::clone(&tcb));
     let context = UserContext::new(VirtAddr::new(0), VirtAddr::new(0));
     let mut thread = Thread::new(context, tcb, resources);
-    thread.first_program = Some(alloc::boxed::Box::new(line));
+    thread.first_program = Some(alloc::boxed::Box::new(first));
     thread.start(Spawn::named("init"));
     Ok(())
+}
+
+/// Makes process 1 of no session, like Linux's, so that it can make one; a program that is no init
+/// has one already.
+fn make_process(
+    entries: &mut Entries,
+    system: &'static System,
+    resources: &Resources,
+    first: &First,
+) -> Result<Arc<Process>> {
+    let pid = entries.allocate()?;
+    let credentials = Arc::clone(&resources.credentials);
+    let limits = Limits::initial(max_processes());
+    let group = Group::new(Pid::KERNEL, Session::new(Pid::KERNEL));
+    let process =
+        Process::new(pid, system, Weak::new(), group, limits, Actions::new(), credentials);
+    process.join_group(entries);
+    if let First::Program(_) = first {
+        let session = Session::led_by(&process);
+        entries.insert_session(&session);
+        let group = Group::new(pid, session);
+        entries.insert_group(&group);
+        process.set_group(entries, group);
+    }
+    entries.insert_process(Arc::clone(&process));
+    Ok(process)
 }
 
 /// How many processes a user may have: as many as an eighth of memory could hold, as on Linux.
@@ -194,9 +251,16 @@ fn open_console(system: &'static System, files: &Arc<FdTable>) -> Result<()> {
     Ok(())
 }
 
-/// What init's thread does first: finds its program and becomes it. Stops the machine if there is
-/// none.
-pub(crate) async fn run_first_program(thread: &mut Thread, line: &CommandLine) {
+/// What the first thread does first: finds its program and becomes it. Stops the machine if there
+/// is none.
+pub(crate) async fn run_first_program(thread: &mut Thread, first: &First) {
+    match first {
+        First::Init(line) => run_init(thread, line).await,
+        First::Program(program) => guest::run_program(thread, program).await,
+    }
+}
+
+async fn run_init(thread: &mut Thread, line: &CommandLine) {
     let root = thread.fs.places().root;
     let asked = line.init.as_deref();
     let ramdisk = line.ramdisk_init.as_deref().unwrap_or(RAMDISK_INIT);

@@ -7,7 +7,7 @@ use crate::{
     process::{ExitStatus, PidTable},
     time::Load,
 };
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use fs::{AnonymousFs, MountTable};
 use io::mem::Entropy;
 use spin::{Once, RwLock};
@@ -49,6 +49,11 @@ pub struct System {
     pub file_systems: FileSystems,
     /// What the kernel was started with (`/proc/cmdline`).
     pub command_line: Once<String>,
+    /// Set if process 1 is a program like any other and no init: signals end it, and the kernel
+    /// waits for the orphans it is given.
+    pub serves_one_program: Once<()>,
+    /// Who has something to say before the machine stops.
+    last_words: RwLock<Vec<Arc<dyn LastWords>>>,
     /// A number of this boot, as UUID.
     boot_id: String,
     /// Where pipes have their inodes.
@@ -57,6 +62,24 @@ pub struct System {
     pub memory_files: fs::ramfs::Memory,
     /// Where eventfd and its like have their inodes.
     pub anonymous: AnonymousFs,
+}
+
+/// Something that holds back output of programs.
+pub trait LastWords: Send + Sync {
+    /// Sends everything, holding the CPU until it is done.
+    fn say(&self);
+}
+
+impl LastWords for io::stream::Terminal {
+    fn say(&self) {
+        self.finish();
+    }
+}
+
+impl core::fmt::Debug for dyn LastWords {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("LastWords")
+    }
 }
 
 fn memory_files() -> fs::ramfs::Memory {
@@ -82,6 +105,8 @@ impl System {
             mounts,
             file_systems: FileSystems::new(),
             command_line: Once::new(),
+            serves_one_program: Once::new(),
+            last_words: RwLock::default(),
             boot_id,
             pipes: AnonymousFs::pipes(),
             memory_files: memory_files(),
@@ -99,6 +124,21 @@ impl System {
         &self.boot_id
     }
 
+    /// Whether process 1 is an init, which only itself can end.
+    pub fn has_init(&self) -> bool {
+        !self.serves_one_program.is_completed()
+    }
+
+    /// Lets `speaker` speak before the machine stops.
+    pub fn speaks_last(&self, speaker: Arc<dyn LastWords>) {
+        self.last_words.write().push(speaker);
+    }
+
+    /// Sends what programs have written and no device has taken yet: the machine stops.
+    pub fn last_words(&self) {
+        self.last_words.read().iter().for_each(|speaker| speaker.say());
+    }
+
     /// The first process has ended: there is nothing left to run.
     pub fn init_ended(&self, status: ExitStatus) -> ! {
         let code = match status {
@@ -107,6 +147,7 @@ impl System {
             ExitStatus::Killed { signal, .. } => 128 + signal.number(),
         };
         log::info!("init ended: {status:?}");
+        self.last_words();
         framework::power::off(code)
     }
 }

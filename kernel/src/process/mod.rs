@@ -97,6 +97,8 @@ pub struct Process {
     pub exit_signal: AtomicU8,
     /// Whether orphans below it become its children (`PR_SET_CHILD_SUBREAPER`).
     pub subreaper: AtomicBool,
+    /// Nobody will wait for it: it leaves no zombie.
+    pub unowned: AtomicBool,
     /// Whether it has called execve since it was made.
     pub has_executed: AtomicBool,
     /// Whether others may look into it (`PR_SET_DUMPABLE`).
@@ -169,6 +171,7 @@ impl Process {
             signal_events: WaitQueue::new(),
             exit_signal: AtomicU8::new(Signal::CHLD.number()),
             subreaper: AtomicBool::new(false),
+            unowned: AtomicBool::new(false),
             has_executed: AtomicBool::new(false),
             dumpable: AtomicU8::new(1),
             timers: Mutex::default(),
@@ -213,9 +216,19 @@ impl Process {
         self.session().pid == self.pid
     }
 
-    /// Whether this is the first process, which ignores signals it has no handler for.
+    /// Whether this is the first process.
     pub fn is_init(&self) -> bool {
         self.pid == Pid::INIT
+    }
+
+    /// Whether it takes in orphans without ever waiting for them: then nobody does.
+    pub fn forgets_orphans(&self) -> bool {
+        self.is_init() && !self.system.has_init()
+    }
+
+    /// Whether it ignores signals it has no handler for, as an init does.
+    pub fn is_protected(&self) -> bool {
+        self.is_init() && self.system.has_init()
     }
 
     /// Whether its last thread has ended.

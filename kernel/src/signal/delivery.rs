@@ -128,7 +128,7 @@ fn next(thread: &Thread) -> Option<(Info, Action)> {
 /// What the signal does without a handler.
 fn apply_default(thread: &Thread, signal: Signal) {
     let process = thread.process();
-    if process.is_init() && signal != Signal::KILL && !thread.forced {
+    if process.is_protected() && signal != Signal::KILL && !thread.forced {
         return;
     }
     match Default::of(signal) {

@@ -123,7 +123,7 @@ fn is_dropped(target: &Process, signal: Signal) -> bool {
         return true;
     }
     // Nobody ends or stops init but init itself.
-    target.is_init() && action.handler == super::DEFAULT
+    target.is_protected() && action.handler == super::DEFAULT
 }
 
 impl Thread {

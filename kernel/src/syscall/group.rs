@@ -116,7 +116,7 @@ fn setsid(thread: &Thread) -> Result<usize> {
     if entries.is_group_or_session(process.pid) {
         return Err(Errno::EPERM);
     }
-    let session = Session::new(process.pid);
+    let session = Session::led_by(process);
     entries.insert_session(&session);
     let group = new_group(&mut entries, process.pid, session);
     let old = process.group();

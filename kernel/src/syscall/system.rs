@@ -157,8 +157,14 @@ fn reboot(thread: &Thread, magic: u32, magic2: u32, command: u32, _arg: usize) -
         return Err(Errno::EINVAL);
     }
     match command {
-        RESTART | RESTART2 => power::reboot(),
-        HALT | POWER_OFF => power::off(0),
+        RESTART | RESTART2 => {
+            thread.system.last_words();
+            power::reboot()
+        }
+        HALT | POWER_OFF => {
+            thread.system.last_words();
+            power::off(0)
+        }
         // There is no keyboard whose Ctrl-Alt-Del could do anything.
         CAD_ON | CAD_OFF => Ok(()),
         _ => Err(Errno::EINVAL),

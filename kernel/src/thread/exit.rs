@@ -67,10 +67,11 @@ fn end_process(process: &Arc<Process>, status: ExitStatus) {
     crate::time::end_timers(process);
     let mut hung_up: Vec<Arc<Group>> = Vec::new();
     let mut entries = process.system.pids.lock();
-    give_away_children(&mut entries, process, &mut hung_up);
+    let forgotten = give_away_children(&mut entries, process, &mut hung_up);
     leave_session(process, &mut hung_up);
     process.threads.lock().ended = Some(status);
     drop(entries);
+    forgotten.iter().for_each(Process::reap);
     for group in hung_up {
         signal::send_to_group(&group, Signal::HUP);
         signal::send_to_group(&group, Signal::CONT);
@@ -79,17 +80,19 @@ fn end_process(process: &Arc<Process>, status: ExitStatus) {
     tell_parent(process, status);
 }
 
-/// Gives the children to the nearest ancestor that takes orphans, else to init.
+/// Gives the children to the nearest ancestor that takes orphans, else to init. Returns the zombies
+/// that nobody waits for.
 fn give_away_children(
     entries: &mut Entries,
     process: &Arc<Process>,
     hung_up: &mut Vec<Arc<Group>>,
-) {
+) -> Vec<Arc<Process>> {
+    let mut forgotten = Vec::new();
     let children = core::mem::take(&mut process.family.lock().children);
     if children.is_empty() {
-        return;
+        return forgotten;
     }
-    let Some(reaper) = reaper_of(entries, process) else { return };
+    let Some(reaper) = reaper_of(entries, process) else { return forgotten };
     for child in children {
         child.set_parent(entries, &reaper);
         for thread in child.live_threads() {
@@ -104,6 +107,13 @@ fn give_away_children(
             hung_up.push(group);
         }
         let ended = child.threads.lock().ended;
+        if reaper.forgets_orphans() {
+            child.unowned.store(true, Ordering::Relaxed);
+            if ended.is_some() {
+                forgotten.push(child);
+            }
+            continue;
+        }
         reaper.family.lock().children.push(Arc::clone(&child));
         if let Some(status) = ended {
             child.exit_signal.store(Signal::CHLD.number(), Ordering::Relaxed);
@@ -112,6 +122,7 @@ fn give_away_children(
         }
         reaper.child_events.wake_all(Events::IN.bits());
     }
+    forgotten
 }
 
 /// Who takes in the children of `process`.
@@ -156,6 +167,9 @@ fn tell_parent(process: &Arc<Process>, status: ExitStatus) {
 
 /// Sends the exit signal; returns whether the parent wants no zombie.
 fn send_exit_signal(parent: &Arc<Process>, child: &Process, status: ExitStatus) -> bool {
+    if child.unowned.load(Ordering::Relaxed) {
+        return true;
+    }
     let number = i32::from(child.exit_signal.load(Ordering::Relaxed));
     let Ok(signal) = Signal::new(number) else { return false };
     let action = parent.actions.lock().get(signal);

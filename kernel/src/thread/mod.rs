@@ -13,12 +13,12 @@ mod vfork;
 mod wait;
 
 use crate::{
-    cmdline::CommandLine,
     cred::Credentials,
     file::{FdTable, FsContext},
     memory::Memory,
     process::{Counters, Process},
     signal::{AltStack, SignalSet, ThreadSignals, TrapInfo},
+    start::First,
     syscall::{DEFAULT_SLACK_NS, UserPtr},
     system::System,
 };
@@ -89,7 +89,7 @@ pub struct Thread {
     /// Told when this thread stops using the address space of a vfork(2)ing parent.
     pub vfork_done: Option<Arc<VforkDone>>,
     /// What the first thread runs before it first enters user mode.
-    pub(crate) first_program: Option<Box<CommandLine>>,
+    pub(crate) first_program: Option<Box<First>>,
     /// The status given to exit(2).
     pub exit_status: u8,
 }

@@ -21,8 +21,8 @@ use framework::{
 pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'static {
     async move {
         thread.begin();
-        if let Some(line) = thread.first_program.take() {
-            Box::pin(start::run_first_program(&mut thread, &line)).await;
+        if let Some(first) = thread.first_program.take() {
+            Box::pin(start::run_first_program(&mut thread, &first)).await;
         }
         loop {
             let mut interrupted = None;
