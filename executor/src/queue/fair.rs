@@ -59,6 +59,12 @@ impl FairQueue {
         self.len
     }
 
+    /// Whether nobody is counted in.
+    #[inline]
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.weight == 0
+    }
+
     /// Total weight and weighted sum, the running task included if it is a fair one.
     fn totals(&self, current: Option<&Record>) -> (i64, i64) {
         match current {
@@ -105,11 +111,26 @@ impl FairQueue {
         {
             self.base = current.vruntime.load(Relaxed);
         }
+        let (total, _) = self.totals(current);
+        Self::put(task, lag, total, self.average(current));
+    }
+
+    /// Places `task` beside `alone`, of weight `total`, if nobody else is counted in.
+    pub(crate) fn place_beside(&mut self, task: &Record, lag: i64, (alone, total): (u64, u32)) {
+        self.base = alone;
+        Self::put(task, lag, i64::from(total), alone);
+    }
+
+    /// Begins anew with a task that has nobody to compete with.
+    pub(crate) fn restart(&self, task: &Record) {
+        Self::put(task, 0, 0, self.base);
+    }
+
+    fn put(task: &Record, lag: i64, total: i64, average: u64) {
         let weight = task.policy().weight(task.nice());
         task.weight.store(weight, Relaxed);
         let limit = to_virtual(2 * SLICE_NS, weight).cast_signed();
         let lag = lag.clamp(-limit, limit);
-        let (total, _) = self.totals(current);
         // Its coming moves the average; enlarged, the lag is right afterwards.
         let lag = if total == 0 || lag == 0 {
             0
@@ -119,7 +140,7 @@ impl FairQueue {
             let lag = i128::from(lag) * i128::from(total + i64::from(weight)) / i128::from(total);
             i64::try_from(lag).unwrap_or(0)
         };
-        let vruntime = self.average(current).wrapping_sub(lag.cast_unsigned());
+        let vruntime = average.wrapping_sub(lag.cast_unsigned());
         task.vruntime.store(vruntime, Relaxed);
         task.deadline.store(vruntime.wrapping_add(to_virtual(SLICE_NS, weight)), Relaxed);
     }

@@ -40,6 +40,10 @@ pub(crate) struct RunQueue {
     pub(crate) gave_way: bool,
     next: Option<Runnable>,
     next_since: u64,
+    /// Virtual time and weight of the task that woke the one in the next slot when nobody else
+    /// waited. Then that one is not counted in, and still has its lag: mostly it runs before
+    /// anybody comes that it would compete with.
+    next_beside: Option<(u64, u32)>,
     streak: u8,
     realtime: RealTime,
     fair: FairQueue,
@@ -60,6 +64,7 @@ impl RunQueue {
             gave_way: false,
             next: None,
             next_since: 0,
+            next_beside: None,
             streak: 0,
             realtime: RealTime::new(),
             fair: FairQueue::new(),
@@ -75,39 +80,71 @@ impl RunQueue {
 
     /// What `task`, which runs here and is about to wait, is behind the others.
     pub(crate) fn lag(&self, task: &Record) -> i64 {
-        let alone = self.len() == 0 || task.weight.load(Relaxed) == 0;
+        let alone = self.fair.is_vacant() || task.weight.load(Relaxed) == 0;
         if alone { 0 } else { self.fair.lag(task) }
     }
 
     /// Puts in a task that was woken and comes from elsewhere; `hot` if the running task is about
-    /// to wait for it. Whether the running task must now be asked to look at [`Self::is_due`].
+    /// to wait for it. When the running task must be asked to look at [`Self::is_due`]; 0 is now.
     pub(crate) fn wake(
         &mut self,
         runnable: Runnable,
         current: Option<&Record>,
         hot: bool,
         now: u64,
-    ) -> bool {
+    ) -> u64 {
         let task = runnable.metadata().record();
-        if let Some(priority) = task.policy().priority() {
-            self.realtime.push_back(task);
-            task.set_place(Place::RealTime);
-            task.put(runnable);
-            return current.is_none_or(|current| {
-                current.policy().rank() < task.policy().rank()
-                    || current.policy() == Policy::RoundRobin(priority)
-            });
+        if task.policy().priority().is_some() {
+            return self.wake_real_time(runnable, current);
         }
-        let shared = current.is_some_and(|current| self.is_shared(current));
-        let current = fair(current);
+        let running = fair(current);
+        let Some(running) = running.filter(|_| hot && self.next.is_none() && self.fair.is_vacant())
+        else {
+            return self.wake_fair(runnable, current, hot, now);
+        };
+        self.next_beside = Some((running.vruntime.load(Relaxed), running.weight.load(Relaxed)));
+        self.fill_next(runnable, now);
+        self.soonest(running, now)
+    }
+
+    #[cold]
+    fn wake_real_time(&mut self, runnable: Runnable, current: Option<&Record>) -> u64 {
+        let task = runnable.metadata().record();
+        self.realtime.push_back(task);
+        task.set_place(Place::RealTime);
+        let (rank, policy) = (task.policy().rank(), task.policy().priority());
+        task.put(runnable);
+        let look = current.is_none_or(|current| {
+            let running = current.policy();
+            running.rank() < rank
+                || matches!(running, Policy::RoundRobin(mine) if Some(mine) == policy)
+        });
+        if look { 0 } else { NEVER }
+    }
+
+    fn wake_fair(
+        &mut self,
+        runnable: Runnable,
+        current: Option<&Record>,
+        hot: bool,
+        now: u64,
+    ) -> u64 {
+        self.count_next();
+        let task = runnable.metadata().record();
         let lag = task.vruntime.load(Relaxed).cast_signed();
-        self.fair.place(task, lag, current);
-        let look = !shared || current.is_some_and(|current| precedes(task, current));
-        if hot && self.fair.is_eligible(task, current) {
-            task.set_place(Place::Next);
-            self.next_since = now;
+        let running = fair(current);
+        self.fair.place(task, lag, running);
+        let next = hot && self.fair.is_eligible(task, running);
+        let look = match running {
+            Some(running) if next || precedes(task, running) => self.soonest(running, now),
+            Some(running) if running.policy() != Policy::Idle => self.slice_end,
+            _ => 0,
+        };
+        if next {
             self.fair.join(task);
-            if let Some(displaced) = self.next.replace(runnable) {
+            let displaced = self.next.take();
+            self.fill_next(runnable, now);
+            if let Some(displaced) = displaced {
                 self.link_fair(displaced);
             }
         } else {
@@ -116,12 +153,37 @@ impl RunQueue {
         look
     }
 
+    fn fill_next(&mut self, runnable: Runnable, now: u64) {
+        runnable.metadata().record().set_place(Place::Next);
+        self.next_since = now;
+        self.next = Some(runnable);
+    }
+
+    /// When a woken task may preempt `running`, if it is to at all.
+    fn soonest(&self, running: &Record, now: u64) -> u64 {
+        let soonest = self.dispatched.saturating_add(MIN_RUN_NS);
+        let at_once = soonest <= now || running.policy() == Policy::Idle;
+        if at_once { 0 } else { soonest.min(self.slice_end) }
+    }
+
+    /// Counts the task in the next slot in: somebody comes that it competes with.
+    fn count_next(&mut self) {
+        if let Some(beside) = self.next_beside.take()
+            && let Some(next) = &self.next
+        {
+            let task = next.metadata().record();
+            let lag = task.vruntime.load(Relaxed).cast_signed();
+            self.fair.place_beside(task, lag, beside);
+            self.fair.join(task);
+        }
+    }
+
     fn insert_fair(&mut self, runnable: Runnable) {
         self.fair.join(runnable.metadata().record());
         self.link_fair(runnable);
     }
 
-    /// Puts in a task that was in the next slot.
+    /// Makes a task one of those that can be picked, which was in the next slot or is new.
     fn link_fair(&mut self, runnable: Runnable) {
         let task = runnable.metadata().record();
         self.fair.link(task);
@@ -134,6 +196,7 @@ impl RunQueue {
         let Some(returned) = self.returned.take() else {
             return self.pop(now);
         };
+        self.count_next();
         let last = returned.metadata().record();
         let gave_way = core::mem::take(&mut self.gave_way);
         self.settle(last);
@@ -193,9 +256,13 @@ impl RunQueue {
             if now < self.slice_end && self.streak < MAX_STREAK || self.fair.len() == 0 {
                 // It goes on with the slice of its waker, so a pair of them starves nobody.
                 self.streak = self.streak.saturating_add(1);
-                self.fair.leave(next.metadata().record());
+                let task = next.metadata().record();
+                match self.next_beside.take() {
+                    Some(_) => self.fair.restart(task),
+                    None => self.fair.leave(task),
+                }
                 if self.fair.len() == 0 {
-                    self.begin(next.metadata().record(), now);
+                    self.begin(task, now);
                 }
                 return Some(next);
             }
@@ -252,6 +319,7 @@ impl RunQueue {
     /// Whether a waiting fair task is to preempt the running one before the end of its slice.
     fn beats(&mut self, current: &Record, now: u64) -> bool {
         let ran_enough = now >= self.dispatched + MIN_RUN_NS;
+        self.count_next();
         if ran_enough && let Some(next) = self.next.take() {
             self.link_fair(next);
         }
@@ -294,9 +362,11 @@ impl RunQueue {
         let cold = now > self.next_since + NEXT_IS_HOT_NS;
         let next = self.next.take_if(|next| cold && wanted(next.metadata().record()))?;
         let task = next.metadata().record();
-        let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));
-        self.fair.leave(task);
-        task.vruntime.store(lag.cast_unsigned(), Relaxed);
+        if self.next_beside.take().is_none() {
+            let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));
+            self.fair.leave(task);
+            task.vruntime.store(lag.cast_unsigned(), Relaxed);
+        }
         task.set_place(Place::Waiting);
         Some(next)
     }
@@ -308,6 +378,7 @@ impl RunQueue {
 
     /// Changes the attributes of a task that may be in here.
     pub(crate) fn change(&mut self, task: &Record, change: impl FnOnce(&Record)) {
+        self.count_next();
         match task.place() {
             Place::Fair => {
                 let lag = difference(self.fair.average(None), task.vruntime.load(Relaxed));

@@ -31,7 +31,8 @@ pub(crate) fn schedule(runnable: Runnable, info: ScheduleInfo) {
         && let Some(mut queue) = cpu.try_lock()
     {
         task.set_cpu(this);
-        if queue.wake(runnable, cpu.current(), hot, cpu.clock.mark()) {
+        let look = queue.wake(runnable, cpu.current(), hot, cpu.clock.mark());
+        if !cpu.alarm_comes_by(look) {
             cpu.attention.store(true, Relaxed);
         }
         return;
@@ -63,6 +64,9 @@ pub(super) fn allowed(task: &Record) -> CpuSet {
 
 /// The CPU a woken task should run on.
 fn choose(task: &Record, this: CpuId, hot: bool) -> CpuId {
+    if hot && task.cpu() == this && task.affinity().contains(this) {
+        return this;
+    }
     let allowed = allowed(task);
     if allowed.len() == 1 || hot && allowed.contains(this) {
         return if allowed.contains(this) { this } else { allowed.iter().next().unwrap_or(this) };

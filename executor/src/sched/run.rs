@@ -123,6 +123,13 @@ impl Cpu {
         }
     }
 
+    /// Whether the alarm that is set leads to a call of [`preempt`] by `at`. One that was due since
+    /// the mark has fired: then `preempt` is called before user mode.
+    pub(super) fn alarm_comes_by(&self, at: u64) -> bool {
+        let set = self.alarm.load(Relaxed);
+        at == NEVER || set <= at && set > self.clock.mark()
+    }
+
     /// Sees to an alarm at `at` or before; an earlier one that is set already stays.
     fn arm(&self, at: u64) {
         let set = self.alarm.load(Relaxed);

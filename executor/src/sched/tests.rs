@@ -228,6 +228,75 @@ fn ping_pong_does_not_starve_a_third() {
     assert!(rounds.load(SeqCst) > 1000);
 }
 
+/// User mode that only its alarm ends, as the loop of a thread has it: with a look before and after.
+async fn user_until_alarm() {
+    if need_resched() && preempt(Mode::Kernel) {
+        yield_now().await;
+    }
+    user_begin();
+    machine::advance(STEP);
+    user_end();
+    if machine::alarm().is_some_and(|at| at <= machine::now()) && preempt(Mode::User) {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn a_task_that_never_calls_does_not_starve_what_its_last_call_woke() {
+    machine::virtual_time();
+    let event = Arc::new(Event::new());
+    let ran_at = Arc::new(Mutex::new(None));
+    let (waited, at) = (event.clone(), ran_at.clone());
+    let woken = spawn(Spawn::named("woken"), async move {
+        waited.wait().await;
+        *at.lock() = Some(machine::now());
+    });
+    let woke_at = Arc::new(Mutex::new(None));
+    let at = woke_at.clone();
+    let hog = spawn(Spawn::named("hog"), async move {
+        // Alone for long, so neither an alarm nor a slice is left over from another.
+        for _ in 0..1000 {
+            user_until_alarm().await;
+        }
+        event.set();
+        *at.lock() = Some(machine::now());
+        for _ in 0..1000 {
+            user_until_alarm().await;
+        }
+    });
+    run_all(&[woken, hog]);
+    let delay = ran_at.lock().unwrap() - woke_at.lock().unwrap();
+    assert!(delay <= Duration::from_millis(4), "{delay:?}");
+}
+
+#[test]
+fn a_wake_beside_an_alarm_that_is_set_asks_for_nothing() {
+    machine::virtual_time();
+    let ends = Arc::new((Event::new(), Event::new()));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let play = |first: bool| {
+        let (ends, asked) = (ends.clone(), asked.clone());
+        spawn(Spawn::named("player"), async move {
+            let (mine, other) = if first { (&ends.0, &ends.1) } else { (&ends.1, &ends.0) };
+            for _ in 0..100 {
+                mine.wait().await;
+                mine.clear();
+                machine::advance(Duration::from_micros(10));
+                other.set();
+                asked.fetch_add(usize::from(need_resched()), SeqCst);
+                user_until_alarm().await;
+            }
+            other.set();
+        })
+    };
+    let players = [play(true), play(false)];
+    ends.0.set();
+    run_all(&players);
+    // 12 ms pass: an alarm each 0.75 ms.
+    let asked = asked.load(SeqCst);
+    assert!((1..=20).contains(&asked), "{asked}");
+}
+
 #[test]
 fn a_task_alone_has_no_alarm_but_the_ticks() {
     machine::virtual_time();

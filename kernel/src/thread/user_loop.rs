@@ -80,7 +80,7 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                     break;
                 }
             }
-            // What a call woke waits for this CPU, and nothing else would tell of it.
+            // What a call woke waits for this CPU, and no alarm that is set would tell of it.
             if (look.is_some() || executor::need_resched())
                 && executor::preempt(look.unwrap_or(Mode::Kernel))
             {
