@@ -26,8 +26,6 @@ extern crate alloc;
 #[cfg(not(loom))]
 pub mod channel;
 #[cfg(not(loom))]
-pub mod choice;
-#[cfg(not(loom))]
 mod cpu_set;
 #[cfg(not(loom))]
 mod join;
@@ -42,6 +40,8 @@ mod queue;
 #[cfg(not(loom))]
 mod sched;
 mod select;
+#[cfg(not(any(loom, target_os = "none")))]
+pub mod sim;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;

@@ -36,6 +36,7 @@ mod pvh;
 pub mod random;
 #[cfg(any(target_os = "none", test))]
 mod scale;
+pub mod sim;
 #[cfg(any(target_os = "none", test))]
 mod slab;
 pub mod space;

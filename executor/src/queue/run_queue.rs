@@ -10,12 +10,14 @@ use super::{
     realtime::RealTime,
 };
 use crate::{
-    choice::{self, Choice},
     policy::Policy,
     task::{Place, Record, Runnable},
 };
 use core::sync::atomic::Ordering::Relaxed;
-use framework::CpuId;
+use framework::{
+    CpuId,
+    sim::{self, Choice},
+};
 
 /// How long a task of policy `RoundRobin` runs before its peers.
 pub(crate) const ROUND_ROBIN_NS: u64 = 100_000_000;
@@ -269,7 +271,7 @@ impl RunQueue {
             self.link_fair(next);
         }
         self.streak = 0;
-        let chosen = choice::ask(Choice::Task, self.fair.len()).and_then(|n| self.fair.nth(n));
+        let chosen = sim::choose(Choice::Task, self.fair.len()).and_then(|n| self.fair.nth(n));
         let task = match chosen {
             Some(task) => {
                 self.fair.remove(task);

@@ -71,6 +71,20 @@ impl Cpu {
         }
     }
 
+    /// Forgets turns, accounts and alarms, for a simulation that is to begin like any other.
+    /// Nothing is queued.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn reset(&self) {
+        *self.lock() = RunQueue::new();
+        for moment in [&self.next_timer, &self.alarm] {
+            moment.store(NEVER, Relaxed);
+        }
+        self.last.store(NIL, Relaxed);
+        self.balanced.store(0, Relaxed);
+        self.attention.store(false, Relaxed);
+        self.clock.restart();
+    }
+
     /// The task that runs here.
     pub(super) fn current(&self) -> Option<&'static Record> {
         match self.current.load(Relaxed) {

@@ -15,7 +15,7 @@ pub use yielding::{YieldNow, yield_now};
 
 pub(crate) use cpu::{Cpu, current_record, of};
 pub(crate) use place::{change, schedule, start, synchronously};
-pub(crate) use run::{PollEnd, poll_ended};
+pub(crate) use run::{PollEnd, is_abandoned, poll_ended};
 
 use crate::task::{Record, TaskRef};
 

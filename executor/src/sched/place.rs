@@ -7,16 +7,19 @@
 use super::cpu::{self, Cpu, IDLE, IDLE_CPUS, SLICED};
 use crate::{
     CpuSet,
-    choice::{self, Choice},
     policy::Policy,
     task::{NIL, Place, Record, Runnable, record},
 };
 use async_task::ScheduleInfo;
 use core::sync::atomic::Ordering::Relaxed;
-use framework::CpuId;
+use framework::{
+    CpuId,
+    sim::{self, Choice},
+};
 
 /// Called by a waker, in any context, with the task that became ready.
 pub(crate) fn schedule(runnable: Runnable, info: ScheduleInfo) {
+    sim::progress();
     let this = framework::cpu::current();
     let cpu = cpu::of(this);
     if info.woken_while_running {
@@ -44,7 +47,6 @@ pub(crate) fn schedule(runnable: Runnable, info: ScheduleInfo) {
 pub(crate) fn start(runnable: Runnable) {
     let this = framework::cpu::current();
     let task = runnable.metadata().record();
-    task.set_cpu(this);
     task.set_mode(cpu::of(this).clock.likely_mode());
     let allowed = allowed(task);
     let load = |id: &CpuId| {
@@ -85,7 +87,7 @@ fn choose(task: &Record, this: CpuId, hot: bool) -> CpuId {
     }
     let idle = allowed.and(CpuSet::from_bits(IDLE_CPUS.load(Relaxed)));
     let n = u32::try_from(idle.len()).unwrap_or(0);
-    let chosen = choice::ask(Choice::IdleCpu, n).and_then(|n| usize::try_from(n).ok());
+    let chosen = sim::choose(Choice::IdleCpu, n).and_then(|n| usize::try_from(n).ok());
     idle.iter().nth(chosen.unwrap_or(0)).unwrap_or(last)
 }
 

@@ -28,22 +28,48 @@ const LOOK_NS: u64 = 1_000_000;
 fn turns(longest_sleep: u64, done: &mut dyn FnMut() -> bool) {
     let this = framework::cpu::current();
     let cpu = cpu::of(this);
+    let longest_sleep = if framework::sim::active() { NEVER } else { longest_sleep };
     cpu.clock.restart();
     cpu.alarm.store(NEVER, Relaxed);
     while !done() {
         cpu.fire_timers();
         cpu.drain();
-        let picked = cpu.lock().pick(cpu.clock.mark());
-        match picked {
-            Some(runnable) => cpu.poll(runnable, this),
-            None if cpu.steal(this) => {}
-            None => cpu.sleep(this, longest_sleep),
+        if !cpu.turn(this) && !cpu.steal(this) && !rested(cpu, this) {
+            cpu.sleep(this, longest_sleep);
         }
     }
     cpu.door.hint(SLICED);
 }
 
+/// Lets a simulation look at tasks that all wait. Whether it found an error.
+fn rested(cpu: &Cpu, this: CpuId) -> bool {
+    #[cfg(not(target_os = "none"))]
+    if framework::sim::active() {
+        crate::sim::at_rest(cpu, this);
+    }
+    let _ = (cpu, this);
+    framework::sim::has_failed()
+}
+
 impl Cpu {
+    /// Polls the best ready task, if there is one.
+    pub(crate) fn turn(&self, this: CpuId) -> bool {
+        let picked = self.lock().pick(self.clock.mark());
+        let any = picked.is_some();
+        if let Some(runnable) = picked {
+            framework::sim::spend_time();
+            self.poll(runnable, this);
+        }
+        any
+    }
+
+    /// When the next timer of this CPU is due.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        let at = self.next_timer.load(Relaxed);
+        (at != NEVER).then_some(Instant::from_nanos(at))
+    }
+
     fn poll(&self, runnable: Runnable, this: CpuId) {
         let task = runnable.metadata().record();
         if !task.affinity().contains(this) && !place::allowed(task).contains(this) {
@@ -138,6 +164,15 @@ impl Cpu {
             machine::set_alarm(Some(Instant::from_nanos(at)));
         }
     }
+}
+
+/// Whether the running task is left over from a simulation that is over.
+pub(crate) fn is_abandoned() -> bool {
+    #[cfg(not(target_os = "none"))]
+    if framework::sim::active() {
+        return cpu::this().current().is_some_and(|task| task.id() < framework::sim::scope());
+    }
+    false
 }
 
 /// How a poll ended.

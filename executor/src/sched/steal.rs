@@ -1,14 +1,13 @@
 //! Balance: CPUs with nothing to do take from those with too much.
 
 use super::cpu::{self, Cpu, IDLE_CPUS};
-use crate::{
-    CpuSet,
-    choice::{self, Choice},
-    task::Runnable,
-};
+use crate::{CpuSet, task::Runnable};
 use arrayvec::ArrayVec;
 use core::sync::atomic::Ordering::Relaxed;
-use framework::CpuId;
+use framework::{
+    CpuId,
+    sim::{self, Choice},
+};
 
 /// The most tasks one theft takes.
 const MOST: usize = 8;
@@ -77,7 +76,7 @@ fn busiest(this: CpuId, least: u32) -> Option<CpuId> {
     let others = cpu::machine(this).without(this);
     let loaded = |id: &CpuId| cpu::of(*id).ready() >= least;
     let n = u32::try_from(others.iter().filter(loaded).count()).unwrap_or(0);
-    if let Some(n) = choice::ask(Choice::Victim, n) {
+    if let Some(n) = sim::choose(Choice::Victim, n) {
         return others.iter().filter(loaded).nth(usize::try_from(n).unwrap_or(0));
     }
     others.iter().filter(loaded).max_by_key(|id| cpu::of(*id).ready())

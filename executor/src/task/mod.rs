@@ -21,6 +21,8 @@ pub(crate) use reason::waiting_for;
 pub use record::Mode;
 pub(crate) use record::{NIL, Place, Record, add};
 pub(crate) use table::record;
+#[cfg(not(target_os = "none"))]
+pub(crate) use table::{all, next_id};
 
 /// A task that is ready and in no queue, or about to run.
 pub(crate) type Runnable = async_task::Runnable<TaskRef>;

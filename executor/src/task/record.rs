@@ -134,7 +134,7 @@ impl Record {
         }
     }
 
-    /// Makes a free record a new task's, with one reference.
+    /// Makes a free record a new task's on this CPU, with one reference.
     pub(super) fn claim(&self, id: u64) {
         for counter in [
             &self.vruntime,
@@ -149,6 +149,7 @@ impl Record {
         self.reason.store(0, Relaxed);
         self.id.store(id, Relaxed);
         self.set_place(Place::Waiting);
+        self.set_cpu(framework::cpu::current());
         self.refs.store(1, Release);
     }
 
@@ -156,7 +157,7 @@ impl Record {
         self.index
     }
 
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id.load(Relaxed)
     }
 

@@ -25,7 +25,11 @@ impl<F: Future<Output = ()>> Future for Root<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let poll = self.project().future.poll(context);
+        let poll = if sched::is_abandoned() {
+            Poll::Ready(())
+        } else {
+            self.project().future.poll(context)
+        };
         sched::poll_ended(match poll {
             Poll::Ready(()) => PollEnd::Done,
             Poll::Pending => PollEnd::Waits,

@@ -59,6 +59,12 @@ pub(super) fn allocate() -> Option<TaskRef> {
     Some(TaskRef::adopt(record))
 }
 
+/// The id that the next new task gets.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn next_id() -> u64 {
+    FREE.lock().next_id
+}
+
 fn make(index: u32) -> Option<&'static Record> {
     let number = usize::try_from(index).ok()? / CHUNK;
     let first = u32::try_from(number * CHUNK).ok()?;
@@ -79,7 +85,7 @@ pub(super) fn free(record: &'static Record) {
 }
 
 /// Handles to all tasks there are, without a lock.
-pub(super) fn all() -> impl Iterator<Item = TaskRef> {
+pub(crate) fn all() -> impl Iterator<Item = TaskRef> {
     CHUNKS
         .iter()
         .map_while(Once::get)

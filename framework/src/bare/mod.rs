@@ -27,6 +27,7 @@ pub(crate) mod power;
 pub(crate) mod random;
 mod registers;
 mod rtc;
+pub(crate) mod sim;
 mod smp;
 pub(crate) mod space;
 mod trap;

@@ -1,6 +1,6 @@
 //! The clock and the alarms: the host's monotonic clock, and a deadline that a halt observes.
 
-use super::cpu;
+use super::{cpu, sim};
 use crate::{
     cpu::{CpuId, MAX_CPUS},
     time::{Instant, TscClock},
@@ -36,6 +36,9 @@ fn boot() -> &'static Boot {
 }
 
 pub(crate) fn now() -> Instant {
+    if sim::active() {
+        return sim::now();
+    }
     Instant::from_nanos(0).saturating_add(boot().monotonic.elapsed())
 }
 

@@ -19,7 +19,7 @@
 //!   others:  kick(id)                  token, wake-up of a halt, signal to the runner
 //! ```
 
-use super::{affinity, clock};
+use super::{affinity, clock, sim};
 use crate::cpu::{CpuId, MAX_CPUS};
 use core::{
     cell::Cell,
@@ -186,6 +186,12 @@ pub(crate) fn halt_unless(ready: impl FnOnce() -> bool) {
     let cpu = &CPUS[id.index()];
     if ready() {
         return;
+    }
+    if sim::active()
+        && let Some(left) = clock::until_alarm(id)
+    {
+        clock::clear_alarm(id);
+        return sim::advance(left);
     }
     let mut halt = lock(&cpu.halt);
     while !cpu.kicked.swap(false, Ordering::SeqCst) {

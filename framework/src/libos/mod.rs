@@ -13,5 +13,6 @@ pub(crate) mod panic;
 pub(crate) mod port;
 pub(crate) mod power;
 pub(crate) mod random;
+pub(crate) mod sim;
 pub(crate) mod space;
 pub(crate) mod user;
