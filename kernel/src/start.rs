@@ -30,7 +30,7 @@ use fs::{
 use io::{stream, tty::OpenAs};
 use log::LevelFilter;
 
-pub use guest::{Guest, Program, Standard};
+pub use guest::{Guest, Program, Root, Standard};
 
 /// The status the machine goes down with if it never came to the first program.
 const FAILED: u8 = 1;
@@ -69,7 +69,8 @@ fn start(boot: Boot, guest: Option<Guest>) -> ! {
     framework::panic::set_report(report_tasks);
     log::info!("Jinux {} on {cpu_model}", env!("CARGO_PKG_VERSION"));
     log::info!("command line: {cmdline}");
-    let root = or_stop("no root file system", make_root());
+    let root = guest.as_ref().map_or_else(make_root, |guest| guest.root.make());
+    let root = or_stop("no root file system", root);
     if let Some(initrd) = &initrd {
         let caller = kernel_caller();
         match fs::cpio::unpack(initrd.bytes(), &Path::root_of(&root), &caller) {
@@ -160,7 +161,7 @@ fn start_serial(
 /// Makes the first process and starts it: the guest's, or an init.
 fn start_first(system: &'static System, line: CommandLine, guest: Option<Guest>) -> Result<()> {
     let files = Arc::new(FdTable::new());
-    let Some(Guest { program, terminal, standard }) = guest else {
+    let Some(Guest { program, terminal, standard, .. }) = guest else {
         open_console(system, &files)?;
         return start_process(system, files, First::Init(line));
     };

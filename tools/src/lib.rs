@@ -6,6 +6,7 @@ pub mod initramfs;
 pub mod latency;
 pub mod machine;
 pub mod paths;
+pub mod run;
 pub mod session;
 pub mod shell;
 pub mod symbols;

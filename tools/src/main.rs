@@ -8,7 +8,7 @@ use tools::{
     initramfs::Initramfs,
     latency,
     machine::{Kind, Machine},
-    paths, symbols,
+    paths, run, symbols,
     test::{self, Options, Suite},
 };
 
@@ -22,6 +22,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Request {
+    /// Run a program on the kernel as a process of this host.
+    ///
+    /// The kernel is in this process; nothing else is needed, no rights and no emulator. The
+    /// program sees the host's files, read only, and has this terminal, or the pipes and files
+    /// that are its standard streams.
+    ///
+    /// Exits with the program's status, with 128 and the signal's number if one killed it, with 127
+    /// if there is no such program, with 126 if it cannot be run, and with 125 for errors of its own.
+    Run(run::Options),
     /// Boot a kernel in QEMU, with its console on this terminal.
     ///
     /// Exits with 0 when the guest switches off, with n when it writes n to the debug-exit port.
@@ -116,8 +125,12 @@ struct TestArguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
     let result = match arguments.command {
+        Request::Run(options) => return ExitCode::from(run_program(&options)),
         Request::Qemu(arguments) => qemu(arguments),
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
         Request::Symbols { from, to } => symbols::install(&from, &to).map(|()| 0),
@@ -133,6 +146,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Shows help, or what is wrong with the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Who closed the output does not want to read it.
+    let _ = error.print();
+    let runs = std::env::args_os().nth(1).is_some_and(|command| command == "run");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if runs => ExitCode::from(run::OWN_ERROR),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn run_program(options: &run::Options) -> u8 {
+    run::run(options).unwrap_or_else(|error| {
+        eprintln!("jinux: {error:#}");
+        run::OWN_ERROR
+    })
 }
 
 fn qemu(arguments: QemuArguments) -> Result<u8> {

@@ -168,7 +168,7 @@ pub(crate) fn start_others(run: fn() -> !) {
             COUNT.fetch_add(1, Ordering::AcqRel);
             // A CPU that panics takes the machine with it; the panic hook has reported it.
             let _ = std::panic::catch_unwind(|| run());
-            super::power::off(101)
+            super::power::off(crate::host::FAILED)
         };
         let spawned = std::thread::Builder::new().name(std::format!("cpu{index}")).spawn(body);
         if let Err(error) = spawned {

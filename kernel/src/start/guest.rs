@@ -11,7 +11,7 @@ use crate::{
 use abi::{Errno, Result};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use framework::{console, power};
-use fs::{LookupFlags, MountFlags, OpenFlags, Path, Walk};
+use fs::{LookupFlags, Mount, MountFlags, OpenFlags, Path, Walk, hostfs::HostNode};
 use io::{stream::Port, tty::OpenAs};
 
 /// The status of a program that is there but cannot be run.
@@ -23,14 +23,33 @@ const NOT_FOUND: u8 = 127;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What runs in a machine that a process of a host is.
-#[derive(Debug)]
 pub struct Guest {
     /// The first program; `None` starts the init of the initial RAM disk.
     pub program: Option<Program>,
+    /// The root of the file tree.
+    pub root: Root,
     /// The terminal of the host, which becomes `/dev/console`.
     pub terminal: Option<Port>,
     /// What the first program has as descriptors 0, 1 and 2.
     pub standard: [Standard; 3],
+}
+
+/// Where a root file system comes from.
+pub enum Root {
+    /// It is empty, and in memory; an initial RAM disk fills it.
+    Memory,
+    /// A directory of the host.
+    Host(Arc<dyn HostNode>),
+}
+
+impl Root {
+    /// Makes the mount.
+    pub(super) fn make(&self) -> Result<Arc<Mount>> {
+        match self {
+            Self::Memory => super::make_root(),
+            Self::Host(node) => fs::hostfs::mount(Arc::clone(node), b"host", MountFlags::empty()),
+        }
+    }
 }
 
 /// A program to run instead of an init. The strings are any bytes but NUL.
@@ -67,7 +86,9 @@ pub(super) fn open_standard(
         let file = match what {
             Standard::Terminal => open_terminal(system)?,
             Standard::Stream(port) if fd == 0 => streams::input(system, port),
-            Standard::Stream(port) => streams::output(system, port),
+            Standard::Stream(port) => {
+                streams::output(system, if fd == 1 { "stdout" } else { "stderr" }, port)
+            }
             Standard::Same(other) => {
                 let other = i32::try_from(other).map_err(|_| Errno::EBADF)?;
                 files.get(abi::Fd(other))?

@@ -33,7 +33,7 @@ pub(super) fn input(system: &'static System, port: Port) -> Arc<File> {
 }
 
 /// The writing end of a pipe that flows into the host's stream.
-pub(super) fn output(system: &'static System, port: Port) -> Arc<File> {
+pub(super) fn output(system: &'static System, name: &str, port: Port) -> Arc<File> {
     let (reader, writer) = pair(system);
     let outlet = Arc::new(Outlet {
         stream: port.stream,
@@ -41,7 +41,7 @@ pub(super) fn output(system: &'static System, port: Port) -> Arc<File> {
         held: Mutex::new(Held { bytes: [0; PIECE], start: 0, end: 0 }),
     });
     system.speaks_last(Arc::clone(&outlet) as _);
-    executor::spawn(Spawn::named("stdout"), async move {
+    executor::spawn(Spawn::named(name), async move {
         while let Some(pipe) = outlet.open_pipe() {
             let listener = pipe.wait_queue().listen(u32::MAX, false).named("output");
             match outlet.move_piece(&pipe) {
