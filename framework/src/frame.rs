@@ -150,6 +150,8 @@ pub struct Stats {
     pub heap: usize,
     /// Frames held by page tables.
     pub page_tables: usize,
+    /// Empty page tables that CPUs keep.
+    pub kept_tables: usize,
     /// Free frames that user memory does not get.
     pub reserve: usize,
 }
@@ -165,8 +167,30 @@ pub fn stats() -> Stats {
         free: pool::free(),
         heap: HEAP.load(Ordering::Relaxed),
         page_tables: PAGE_TABLES.load(Ordering::Relaxed),
+        kept_tables: crate::space::kept_tables(),
         reserve: pool::reserve(),
     }
+}
+
+/// What the kernel heap has of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeapStats {
+    /// Bytes of an object; 0 for allocations of whole frames.
+    pub size: usize,
+    /// Objects in use.
+    pub used: usize,
+    /// Objects there is memory for.
+    pub objects: usize,
+    /// Blocks the objects are cut from.
+    pub blocks: usize,
+    /// Frames of a block.
+    pub block_frames: usize,
+}
+
+/// Calls `each` for each object size of the kernel heap, and last for what takes whole frames; a
+/// snapshot of a moving target. On the library OS the heap is the host's, and nothing is told.
+pub fn heap_stats(each: &mut dyn FnMut(&HeapStats)) {
+    memory::heap_stats(each);
 }
 
 /// Whether `frames` more could be had for user memory now: the admission check for what allocates

@@ -22,6 +22,7 @@ mod calendar;
 pub mod cap;
 pub mod console;
 pub mod copy;
+pub mod count;
 pub mod cpu;
 pub mod frame;
 #[cfg(not(target_os = "none"))]

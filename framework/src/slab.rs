@@ -10,12 +10,17 @@
 use crate::{
     PAGE_SIZE, PhysAddr,
     frame::{
-        self, meta,
+        self, HeapStats, meta,
         pool::{self, Purpose},
     },
     machine::memory,
 };
-use core::{alloc::Layout, ptr, sync::atomic::Ordering};
+use core::{
+    alloc::Layout,
+    cell::Cell,
+    ptr,
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+};
 use spin::Mutex;
 
 /// Object sizes. A power of two is aligned to itself, 3 * 2^n to 2^n; nothing to less than 16.
@@ -91,10 +96,40 @@ fn set_next(object: Object, next: Object) {
     unsafe { object.cast::<Object>().write(next) };
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The free objects of one size at one CPU, which alone changes them; others read the length.
+#[derive(Debug)]
 struct Magazine {
-    head: Object,
-    len: u32,
+    head: Cell<Object>,
+    len: AtomicU32,
+}
+
+impl Magazine {
+    const fn new() -> Self {
+        Self { head: Cell::new(ptr::null_mut()), len: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    fn len(&self) -> u32 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn push(&self, object: Object) {
+        set_next(object, self.head.get());
+        self.head.set(object);
+        self.len.store(self.len() + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<Object> {
+        let object = self.head.get();
+        if object.is_null() {
+            return None;
+        }
+        self.head.set(next(object));
+        self.len.store(self.len() - 1, Ordering::Relaxed);
+        Some(object)
+    }
 }
 
 /// One CPU's magazines.
@@ -105,29 +140,63 @@ pub(crate) struct Magazines([Magazine; CLASSES]);
 // SAFETY: the objects on the lists belong to the magazines alone.
 unsafe impl Send for Magazines {}
 
-/// For each class, the first frame of the first block with free objects; 0 for none.
-static BLOCKS: [Mutex<u32>; CLASSES] = [const { Mutex::new(0) }; CLASSES];
+/// What all CPUs share of one class.
+struct Class {
+    /// The first frame of the first block with free objects; 0 for none.
+    head: u32,
+    /// Blocks, with and without free objects.
+    blocks: usize,
+    /// Objects that are in no block: used, or in magazines.
+    out: usize,
+}
+
+static BLOCKS: [Mutex<Class>; CLASSES] =
+    [const { Mutex::new(Class { head: 0, blocks: 0, out: 0 }) }; CLASSES];
+
+/// Allocations of whole frames.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
+
+/// Calls `each` for each size, and last for what takes whole frames. `kept` counts in the magazines
+/// of all CPUs.
+pub(crate) fn stats(
+    kept: impl Fn(&dyn Fn(&Magazines) -> usize) -> usize,
+    each: &mut dyn FnMut(&HeapStats),
+) {
+    for (number, class) in BLOCKS.iter().enumerate() {
+        let (blocks, out) = {
+            let class = class.lock();
+            (class.blocks, class.out)
+        };
+        let block_frames = 1 << block_order(number);
+        each(&HeapStats {
+            size: SIZES[number],
+            used: out.saturating_sub(kept(&|magazines| magazines.0[number].len() as usize)),
+            objects: blocks * (block_frames * PAGE_SIZE / SIZES[number]),
+            blocks,
+            block_frames,
+        });
+    }
+    let used = LARGE.load(Ordering::Relaxed);
+    each(&HeapStats { used, objects: used, ..HeapStats::default() });
+}
 
 impl Magazines {
     pub(crate) const fn new() -> Self {
-        Self([Magazine { head: ptr::null_mut(), len: 0 }; CLASSES])
+        Self([const { Magazine::new() }; CLASSES])
     }
 
     /// Memory for `layout`, or null. The contents are anything.
     #[inline]
-    pub(crate) fn allocate(&mut self, layout: Layout) -> *mut u8 {
+    pub(crate) fn allocate(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else { return allocate_frames(layout) };
-        let magazine = &mut self.0[class];
-        if magazine.head.is_null() {
-            fill(magazine, class);
-            if magazine.head.is_null() {
-                return ptr::null_mut();
+        let magazine = &self.0[class];
+        match magazine.pop() {
+            Some(object) => object,
+            None => {
+                fill(magazine, class);
+                magazine.pop().unwrap_or(ptr::null_mut())
             }
         }
-        let object = magazine.head;
-        magazine.head = next(object);
-        magazine.len -= 1;
-        object
     }
 
     /// Takes memory back.
@@ -136,13 +205,11 @@ impl Magazines {
     /// `object` came from [`allocate`](Self::allocate) of some magazines, with the same layout, and
     /// nobody uses it any more.
     #[inline]
-    pub(crate) unsafe fn release(&mut self, object: *mut u8, layout: Layout) {
+    pub(crate) unsafe fn release(&self, object: *mut u8, layout: Layout) {
         let Some(class) = class_of(layout) else { return release_frames(object, layout) };
-        let magazine = &mut self.0[class];
-        set_next(object, magazine.head);
-        magazine.head = object;
-        magazine.len += 1;
-        if magazine.len > limit(class) {
+        let magazine = &self.0[class];
+        magazine.push(object);
+        if magazine.len() > limit(class) {
             empty(magazine, class, limit(class) / 2);
         }
     }
@@ -166,6 +233,7 @@ fn allocate_frames(layout: Layout) -> *mut u8 {
     let count = frames_of(layout);
     let Some(first) = pool::take_run(count) else { return ptr::null_mut() };
     frame::HEAP.fetch_add(count, Ordering::Relaxed);
+    LARGE.fetch_add(1, Ordering::Relaxed);
     address_of(first)
 }
 
@@ -173,6 +241,7 @@ fn allocate_frames(layout: Layout) -> *mut u8 {
 fn release_frames(object: *mut u8, layout: Layout) {
     let count = frames_of(layout);
     frame::HEAP.fetch_sub(count, Ordering::Relaxed);
+    LARGE.fetch_sub(1, Ordering::Relaxed);
     pool::give_run(frame_of(object), count);
 }
 
@@ -236,61 +305,62 @@ impl Block {
 
 /// Puts about half a magazine's worth of objects in.
 #[cold]
-fn fill(magazine: &mut Magazine, class: usize) {
-    let mut head = BLOCKS[class].lock();
-    let wanted = limit(class).div_ceil(2);
-    while magazine.len < wanted {
-        if *head == 0 && !add_block(&mut head, class) {
+fn fill(magazine: &Magazine, number: usize) {
+    let mut class = BLOCKS[number].lock();
+    let wanted = limit(number).div_ceil(2);
+    while magazine.len() < wanted {
+        if class.head == 0 && !add_block(&mut class, number) {
             return;
         }
-        let mut block = Block::load(*head);
-        while magazine.len < wanted
-            && let Some(object) = block.pop(class)
+        let mut block = Block::load(class.head);
+        while magazine.len() < wanted
+            && let Some(object) = block.pop(number)
         {
-            set_next(object, magazine.head);
-            magazine.head = object;
-            magazine.len += 1;
+            magazine.push(object);
+            class.out += 1;
         }
         block.store();
         if block.free == 0 {
-            unlink(&mut head, block.first);
+            unlink(&mut class.head, block.first);
         }
     }
 }
 
-fn add_block(head: &mut u32, class: usize) -> bool {
-    let count = 1 << block_order(class);
+fn add_block(class: &mut Class, number: usize) -> bool {
+    let count = 1 << block_order(number);
     let taken = if count == 1 { pool::take(Purpose::Kernel) } else { pool::take_run(count) };
     let Some(first) = taken else { return false };
     frame::HEAP.fetch_add(count, Ordering::Relaxed);
-    let objects = count * PAGE_SIZE / SIZES[class];
+    let objects = count * PAGE_SIZE / SIZES[number];
     let mut block = Block { first, out: u32::try_from(objects).unwrap_or(0), free: 0 };
     for index in (0..objects).rev() {
-        block.push(address_of(first).wrapping_add(index * SIZES[class]), class);
+        block.push(address_of(first).wrapping_add(index * SIZES[number]), number);
     }
     block.store();
-    link(head, first);
+    class.blocks += 1;
+    link(&mut class.head, first);
     true
 }
 
 /// Gives all but `kept` objects back to their blocks.
 #[cold]
-fn empty(magazine: &mut Magazine, class: usize, kept: u32) {
-    let mut head = BLOCKS[class].lock();
-    let count = 1u32 << block_order(class);
-    while magazine.len > kept {
-        let object = magazine.head;
-        magazine.head = next(object);
-        magazine.len -= 1;
+fn empty(magazine: &Magazine, number: usize, kept: u32) {
+    let mut class = BLOCKS[number].lock();
+    let count = 1u32 << block_order(number);
+    while magazine.len() > kept
+        && let Some(object) = magazine.pop()
+    {
         let mut block = Block::load(frame_of(object) & !(count - 1));
         let was_full = block.free == 0;
-        block.push(object, class);
+        block.push(object, number);
         block.store();
+        class.out -= 1;
         if was_full {
-            link(&mut head, block.first);
+            link(&mut class.head, block.first);
         }
         if block.out == 0 {
-            unlink(&mut head, block.first);
+            unlink(&mut class.head, block.first);
+            class.blocks -= 1;
             frame::HEAP.fetch_sub(count as usize, Ordering::Relaxed);
             pool::give_run(block.first, count as usize);
         }
@@ -371,10 +441,10 @@ mod tests {
             steps in proptest::collection::vec((any::<bool>(), 0..12_000usize, 0..8u32, any::<u8>()), 0..600),
             shift in 0..8u32,
         ) {
-            let mut magazines = [Magazines::new(), Magazines::new()];
+            let magazines = [Magazines::new(), Magazines::new()];
             let mut held: Vec<Held> = Vec::new();
             for (index, (allocate, size, align, mark)) in steps.into_iter().enumerate() {
-                let magazines = &mut magazines[index % 2];
+                let magazines = &magazines[index % 2];
                 if allocate || held.is_empty() {
                     let layout = Layout::from_size_align(size >> shift, 1 << align).unwrap();
                     let at = magazines.allocate(layout);
@@ -400,7 +470,7 @@ mod tests {
     #[test]
     fn frames_come_back() {
         let layout = Layout::from_size_align(64, 8).unwrap();
-        let mut magazines = Magazines::new();
+        let magazines = Magazines::new();
         let objects: Vec<_> = (0..10_000).map(|_| magazines.allocate(layout)).collect();
         let used = frame::HEAP.load(Ordering::Relaxed);
         assert!(used >= 10_000 / 64);
@@ -409,6 +479,6 @@ mod tests {
             unsafe { magazines.release(object, layout) };
         }
         let left = frame::HEAP.load(Ordering::Relaxed);
-        assert!(left < used && magazines.0[3].len <= limit(3));
+        assert!(left < used && magazines.0[3].len() <= limit(3));
     }
 }

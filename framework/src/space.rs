@@ -24,6 +24,8 @@ use core::{
 };
 use table::Table;
 
+pub(crate) use table::kept as kept_tables;
+
 bitflags::bitflags! {
     /// What a program may do with a page.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,8 +14,8 @@ static HEAP: Heap = Heap;
 impl Heap {
     #[inline]
     #[allow(clippy::unused_self, reason = "the heap is a value")]
-    fn magazines(&self) -> *mut Magazines {
-        local().magazines.get()
+    fn magazines(&self) -> &'static Magazines {
+        &local().magazines
     }
 }
 
@@ -23,17 +23,13 @@ impl Heap {
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: they are this CPU's, and nothing else runs on it until we are done.
-        let magazines = unsafe { &mut *self.magazines() };
-        magazines.allocate(layout)
+        self.magazines().allocate(layout)
     }
 
     #[inline]
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`.
-        let magazines = unsafe { &mut *self.magazines() };
         // SAFETY: the caller gives back what `alloc` gave.
-        unsafe { magazines.release(at, layout) };
+        unsafe { self.magazines().release(at, layout) };
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {

@@ -46,7 +46,7 @@ pub(super) struct Local {
     /// The program that ran last, and whose FPU the flag above is right for; see `Fpu::id`.
     pub(super) program: Cell<u64>,
     /// Its part of the kernel heap.
-    pub(super) magazines: UnsafeCell<Magazines>,
+    pub(super) magazines: Magazines,
     /// The program's segment bases that are loaded.
     pub(super) fs_base: Cell<usize>,
     pub(super) gs_base: Cell<usize>,
@@ -78,7 +78,7 @@ impl Local {
             fpu: Cell::new(ptr::null_mut()),
             fpu_enabled: Cell::new(false),
             program: Cell::new(0),
-            magazines: UnsafeCell::new(Magazines::new()),
+            magazines: Magazines::new(),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
         }
@@ -125,6 +125,11 @@ pub(super) fn local() -> &'static Local {
     }
     // SAFETY: the address is that of an element of `LOCALS`, which is never mutably borrowed.
     unsafe { &*this }
+}
+
+/// What `count` counts in the magazines of all CPUs.
+pub(super) fn sum_of_magazines(count: &dyn Fn(&Magazines) -> usize) -> usize {
+    LOCALS.iter().map(|local| count(&local.magazines)).sum()
 }
 
 /// The CPU this code runs on.

@@ -1,6 +1,7 @@
-//! The physical map: all memory, at a fixed distance.
+//! The physical map: all memory, at a fixed distance; and what the heap has of it.
 
-use crate::PhysAddr;
+use super::local;
+use crate::{PhysAddr, frame::HeapStats, slab};
 
 /// Where physical address 0 is mapped.
 pub(crate) const PHYSICAL_MAP: usize = 0xffff_8000_0000_0000;
@@ -16,4 +17,9 @@ pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
 #[inline]
 pub(crate) fn address(at: *const u8) -> PhysAddr {
     PhysAddr::new((at.addr() - PHYSICAL_MAP) as u64)
+}
+
+/// Calls `each` for each object size of the kernel heap.
+pub(crate) fn heap_stats(each: &mut dyn FnMut(&HeapStats)) {
+    slab::stats(local::sum_of_magazines, each);
 }

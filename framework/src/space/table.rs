@@ -30,6 +30,11 @@ struct Kept(Mutex<ArrayVec<u32, KEPT>>);
 static KEPT_TABLES: [Kept; MAX_CPUS] =
     [const { Kept(Mutex::new(ArrayVec::new_const())) }; MAX_CPUS];
 
+/// Empty tables that all CPUs keep together.
+pub(crate) fn kept() -> usize {
+    KEPT_TABLES.iter().map(|kept| kept.0.lock().len()).sum()
+}
+
 /// A table, by its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Table(u32);
