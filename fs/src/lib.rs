@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod anonymous;
+pub mod count;
 pub mod cpio;
 pub mod device;
 pub mod generated;

@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod cmdline;
+pub mod count;
 pub mod cred;
 pub mod file;
 pub mod filesystems;

@@ -4,7 +4,7 @@ use crate::{
     file::Devices,
     filesystems::FileSystems,
     futex::FutexTable,
-    process::{ExitStatus, PidTable},
+    process::{Counters, ExitStatus, PidTable},
     time::Load,
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
@@ -58,6 +58,8 @@ pub struct System {
     boot_id: String,
     /// Where pipes have their inodes.
     pub pipes: AnonymousFs,
+    /// Page faults of threads that have ended.
+    pub ended_faults: Counters,
     /// Where memfds have their inodes.
     pub memory_files: fs::ramfs::Memory,
     /// Where eventfd and its like have their inodes.
@@ -109,6 +111,7 @@ impl System {
             last_words: RwLock::default(),
             boot_id,
             pipes: AnonymousFs::pipes(),
+            ended_faults: Counters::default(),
             memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),
         }))

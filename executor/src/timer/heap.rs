@@ -160,6 +160,24 @@ impl Drop for Key {
     }
 }
 
+/// What the timers of all CPUs are counted as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimerStats {
+    /// Timers that exist.
+    pub made: usize,
+    /// Those that are set.
+    pub set: usize,
+    /// When the first of them is due.
+    pub first: Option<Instant>,
+}
+
+/// The timers of the CPU `id`, for `/proc/timer_list`.
+pub fn stats(id: CpuId) -> TimerStats {
+    let timers = of(id).timers.lock();
+    let first = timers.nodes.first().map(|node| Instant::from_nanos(node.at));
+    TimerStats { made: timers.entries.len(), set: timers.nodes.len(), first }
+}
+
 /// Wakes what is due on `cpu` at `now`.
 pub(crate) fn fire(cpu: &Cpu, now: Instant) {
     loop {

@@ -12,3 +12,4 @@ pub use entry::Timer;
 pub use sleep::{Sleep, sleep, sleep_until};
 
 pub(crate) use heap::{TimerHeap, fire};
+pub use heap::{TimerStats, stats};

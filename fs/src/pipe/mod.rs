@@ -14,10 +14,11 @@ mod tests;
 
 pub use end::PipeEnd;
 
-use crate::{Errno, Result, pipe::ring::Ring};
+use crate::{Errno, Result, count::Pipes, pipe::ring::Ring};
 use alloc::sync::Arc;
 use core::fmt;
 use executor::wait::WaitQueue;
+use framework::count::Counted;
 use spin::Mutex;
 
 /// Writes up to this many bytes are not mixed with others.
@@ -33,6 +34,7 @@ const SIZE_MAX: usize = 1 << 27;
 pub struct Pipe {
     state: Mutex<State>,
     queue: WaitQueue,
+    _counted: Counted<Pipes>,
 }
 
 struct State {
@@ -50,7 +52,11 @@ impl Pipe {
     pub fn new() -> Arc<Self> {
         let state =
             State { ring: Ring::new(), readers: 0, writers: 0, readers_ever: 0, writers_ever: 0 };
-        Arc::new(Self { state: Mutex::new(state), queue: WaitQueue::new() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            queue: WaitQueue::new(),
+            _counted: Counted::new(),
+        })
     }
 
     /// Bytes in it (`FIONREAD`).

@@ -9,7 +9,10 @@
 //! A hit takes one of sixteen spin locks for the time of one hash probe. Lock order: the file
 //! system's change lock, a shard, a dentry's link.
 
-use crate::{Caller, Errno, Inode, Result};
+use crate::{
+    Caller, Errno, Inode, Result,
+    count::{Dentries, NEGATIVE},
+};
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     fmt,
@@ -18,6 +21,7 @@ use core::{
         Ordering::{Acquire, Relaxed, Release},
     },
 };
+use framework::count::Counted;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use spin::Mutex;
@@ -35,6 +39,7 @@ pub struct Dentry {
     unlinked: AtomicBool,
     /// Found since the cache last looked for victims.
     recent: AtomicBool,
+    _counted: Counted<Dentries>,
 }
 
 struct Link {
@@ -67,6 +72,9 @@ impl Dentry {
         inode: Option<Arc<Inode>>,
     ) -> Arc<Self> {
         let hash = parent.as_ref().map_or(0, |parent| hash(parent, name));
+        if inode.is_none() {
+            NEGATIVE.add(1);
+        }
         Arc::new(Self {
             link: Mutex::new(Link { parent, name: Name::from_slice(name) }),
             hash: AtomicU64::new(hash),
@@ -74,6 +82,7 @@ impl Dentry {
             mounts: AtomicU32::new(0),
             unlinked: AtomicBool::new(false),
             recent: AtomicBool::new(false),
+            _counted: Counted::new(),
         })
     }
 
@@ -198,6 +207,9 @@ impl Dentry {
 impl Drop for Dentry {
     /// Lets go of the parents one by one: a path may be deeper than the stack.
     fn drop(&mut self) {
+        if self.is_negative() {
+            NEGATIVE.add(-1);
+        }
         let mut parent = self.link.get_mut().parent.take();
         while let Some(dentry) = parent {
             let Some(mut dentry) = Arc::into_inner(dentry) else { break };
@@ -317,6 +329,13 @@ impl DentryCache {
             let table = core::mem::take(&mut shard.lock().table);
             drop(table);
         }
+    }
+
+    /// How many nobody but the cache holds.
+    pub(super) fn unused(&self) -> usize {
+        let unused = |dentry: &&Arc<Dentry>| Arc::strong_count(dentry) == 1;
+        let of = |shard: &Mutex<Shard>| shard.lock().table.iter().filter(unused).count();
+        self.shards.iter().map(of).sum()
     }
 
     #[cfg(test)]

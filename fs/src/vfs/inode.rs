@@ -5,7 +5,8 @@
 
 use crate::{
     Backing, DeviceNumber, Directory, Errno, Kind, Metadata, PageCache, Result, Role, SuperBlock,
-    Times, locks::FileLocks, notify::Watches, pipe::Pipe, vfs::attr::mode, xattr::Xattrs,
+    Times, count::Inodes, locks::FileLocks, notify::Watches, pipe::Pipe, vfs::attr::mode,
+    xattr::Xattrs,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -16,6 +17,7 @@ use core::{
         Ordering::{Acquire, Relaxed, Release},
     },
 };
+use framework::count::Counted;
 use spin::{Mutex, Once};
 
 /// A file, whatever its names.
@@ -35,6 +37,7 @@ pub struct Inode {
     role: Role,
     backing: Option<Box<dyn Backing>>,
     extra: Once<Box<Extra>>,
+    _counted: Counted<Inodes>,
 }
 
 /// What few inodes ever need.
@@ -101,6 +104,7 @@ impl Inode {
             role,
             backing,
             extra: Once::new(),
+            _counted: Counted::new(),
         }
     }
 

@@ -132,6 +132,11 @@ impl SuperBlock {
         self.read_only.store(read_only, Relaxed);
     }
 
+    /// How many of its dentries only the cache holds.
+    pub fn unused_dentries(&self) -> usize {
+        self.dentries.unused()
+    }
+
     pub(super) fn mounted(&self) {
         self.mounts.fetch_add(1, Relaxed);
     }

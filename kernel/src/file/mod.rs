@@ -16,12 +16,14 @@ mod status;
 mod table;
 pub mod transfer;
 
-use crate::{poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread, time::TimerFd};
+use crate::{
+    count::Files, poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread, time::TimerFd,
+};
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use executor::wait::WaitQueue;
-use framework::{Sink, Source};
+use framework::{Sink, Source, count::Counted};
 use fs::{Caller, OpenFile, OpenFlags, Path, Whence, notify::Inotify, pipe::PipeEnd};
 use io::{
     mem::{KmsgFile, MemDevice},
@@ -47,6 +49,7 @@ pub struct File {
     path: Path,
     /// Who is told about readiness (`F_SETOWN`, `O_ASYNC`).
     owner: spin::Mutex<Owner>,
+    _counted: Counted<Files>,
 }
 
 /// What an open file is.
@@ -83,6 +86,13 @@ pub struct Progress {
     timer: ReadTimer,
 }
 
+/// How many files may be open together (`/proc/sys/fs/file-max`): what a tenth of the memory can
+/// hold at 1 KiB each, as on Linux.
+pub fn max_files() -> usize {
+    const LEAST: usize = 8192;
+    (framework::frame::stats().total * (framework::PAGE_SIZE / 1024) / 10).max(LEAST)
+}
+
 impl File {
     /// A file for `object`, opened at `path` with flags of open(2); close-on-exec belongs to the
     /// descriptor.
@@ -92,6 +102,7 @@ impl File {
             flags: AtomicU32::new((flags - OpenFlags::CLOSE_ON_EXEC).bits()),
             path,
             owner: spin::Mutex::new(Owner::default()),
+            _counted: Counted::new(),
         })
     }
 

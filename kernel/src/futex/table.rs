@@ -93,6 +93,11 @@ impl FutexTable {
         Waiting { table: self, waiter }
     }
 
+    /// How many wait, on all words together.
+    pub fn waiters(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.lock().len()).sum()
+    }
+
     /// Wakes at most `most` of those who wait on `key`, oldest first; returns how many.
     pub fn wake(&self, key: &Key, most: usize, bits: u32) -> usize {
         let mut queue = self.bucket(key);

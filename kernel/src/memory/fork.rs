@@ -4,7 +4,7 @@ use super::{Memory, Object, State, VmaFlags};
 use abi::Result;
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicUsize;
-use framework::VmSpace;
+use framework::{VmSpace, count::Counted};
 use spin::Mutex;
 
 impl Memory {
@@ -46,6 +46,7 @@ impl Memory {
             limits: self.limits.clone(),
             peak_mapped: AtomicUsize::new(mapped),
             peak_resident: AtomicUsize::new(resident),
+            _counted: Counted::new(),
         });
         let mut last: Option<&Arc<Object>> = None;
         for object in state.map.vmas().iter().filter_map(|vma| vma.object.as_ref()) {

@@ -42,10 +42,11 @@ pub use remote::Access;
 pub use report::{Presence, Role, Usage};
 pub use vma::{Vma, VmaFlags};
 
+use crate::count::Memories;
 use abi::Result;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use framework::VmSpace;
+use framework::{VmSpace, count::Counted};
 use spin::Mutex;
 
 /// The address space of a process, shared by its threads.
@@ -60,6 +61,7 @@ pub struct Memory {
     peak_mapped: AtomicUsize,
     /// The most pages ever present, when last looked.
     peak_resident: AtomicUsize,
+    _counted: Counted<Memories>,
 }
 
 /// What the lock of a [`Memory`] protects.
@@ -92,6 +94,7 @@ impl Memory {
             limits,
             peak_mapped: AtomicUsize::new(0),
             peak_resident: AtomicUsize::new(0),
+            _counted: Counted::new(),
         }))
     }
 

@@ -64,6 +64,11 @@ impl Memory {
         }
     }
 
+    /// How many mappings there are.
+    pub fn mappings(&self) -> usize {
+        self.state.lock().map.vmas().len()
+    }
+
     /// The places chosen when the program was loaded.
     pub fn layout(&self) -> Layout {
         self.state.lock().layout.clone()

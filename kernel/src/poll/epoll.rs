@@ -8,7 +8,7 @@
 //! closing the last descriptor takes it out. Lock order: items, then ready; no lock is held while
 //! a file is asked for its events.
 
-use crate::{file::File, thread::Thread};
+use crate::{count::EpollItems, file::File, thread::Thread};
 use abi::{Errno, Events, Fd, Result};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -17,6 +17,7 @@ use alloc::{
 };
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use executor::wait::{Observer, ObserverKey, WaitQueue};
+use framework::count::Counted;
 use spin::Mutex;
 
 bitflags::bitflags! {
@@ -82,6 +83,7 @@ struct Item {
     removed: AtomicBool,
     shared: Weak<Shared>,
     observer: Mutex<Option<ObserverKey>>,
+    _counted: Counted<EpollItems>,
 }
 
 impl Epoll {
@@ -120,6 +122,7 @@ impl Epoll {
             removed: AtomicBool::new(false),
             shared: Arc::downgrade(&self.shared),
             observer: Mutex::new(None),
+            _counted: Counted::new(),
         });
         {
             let mut items = self.items.lock();

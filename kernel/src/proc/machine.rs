@@ -23,11 +23,15 @@ pub(super) const FILES: &[(&str, Show)] = &[
     ("interrupts", interrupts),
     ("loadavg", load_average),
     ("meminfo", memory),
+    ("objects", super::objects::objects),
     ("partitions", |_, out| out.write_str("major minor  #blocks  name\n\n")),
+    ("slabinfo", super::objects::slab_info),
     ("stat", statistics),
     ("swaps", |_, out| out.write_str("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")),
+    ("timer_list", super::objects::timer_list),
     ("uptime", uptime),
     ("version", version),
+    ("vmstat", super::objects::memory_counters),
 ];
 
 /// The accounts of each CPU that runs.
@@ -59,6 +63,7 @@ fn memory(_system: &'static System, out: &mut dyn Write) -> fmt::Result {
         ("SwapFree:", 0),
         ("Dirty:", 0),
         ("Writeback:", 0),
+        ("AnonPages:", super::objects::anonymous_pages()),
         ("Shmem:", cached),
         ("KReclaimable:", 0),
         ("Slab:", stats.heap),
@@ -136,7 +141,7 @@ fn load_average(system: &'static System, out: &mut dyn Write) -> fmt::Result {
     }
     let (threads, last) = {
         let entries = system.pids.lock();
-        (entries.threads(), entries.last())
+        (entries.counts().threads, entries.last())
     };
     writeln!(out, "{}/{threads} {last}", executor::runnable().max(1))
 }

@@ -16,6 +16,7 @@ mod link;
 mod machine;
 mod maps;
 mod mounts;
+mod objects;
 mod root;
 mod sched;
 mod settings;

@@ -1,6 +1,6 @@
 //! The root of `/proc`: processes by number, and files about the system.
 
-use super::{entry, full, machine, target::Target};
+use super::{entry, full, machine, objects, target::Target};
 use crate::system::{RELEASE, SYSNAME, System, VERSION};
 use abi::{Errno, Pid, Result};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -113,7 +113,11 @@ fn settings(system: &'static System, sys: &Tree) {
     fixed(&vm, "overcommit_memory", |_| String::from("0"));
     fixed(&vm, "max_map_count", |_| format!("{}", crate::memory::MAX_MAPPINGS));
     let fs = sys.directory(b"fs");
-    fixed(&fs, "file-max", |_| format!("{}", i64::MAX));
+    fixed(&fs, "file-max", |_| format!("{}", crate::file::max_files()));
+    fixed(&fs, "file-nr", objects::file_numbers);
+    fixed(&fs, "inode-nr", objects::inode_numbers);
+    fixed(&fs, "inode-state", objects::inode_state);
+    fixed(&fs, "dentry-state", objects::dentry_state);
     fixed(&fs, "nr_open", |_| format!("{}", crate::file::MAX_FDS));
     fixed(&fs, "pipe-max-size", |_| format!("{}", fs::pipe::SIZE_LIMIT));
 }

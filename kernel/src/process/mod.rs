@@ -17,6 +17,7 @@ mod usage;
 mod wait;
 
 use crate::{
+    count::Processes,
     cred::Credentials,
     signal::{Actions, ProcessSignals, SignalSet},
     system::System,
@@ -31,13 +32,13 @@ use alloc::{
 use arrayvec::ArrayString;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use executor::wait::WaitQueue;
-use framework::Instant;
+use framework::{Instant, count::Counted};
 use spin::Mutex;
 
 pub use group::{Group, Session};
 pub use limits::{INFINITY, Limit, Limits, Privilege, Resource};
 pub use pidfd::PidFd;
-pub use table::{Entries, PID_MAX, PidTable};
+pub use table::{Counts, Entries, PID_MAX, PidTable};
 pub use usage::{Counters, Usage, UsageOf};
 pub use wait::{Change, State, Wait, WaitFor, Which};
 
@@ -114,6 +115,7 @@ pub struct Process {
     /// The name of its main thread, which outlives that thread.
     name: Mutex<ArrayString<16>>,
     credentials: Mutex<Arc<Credentials>>,
+    _counted: Counted<Processes>,
 }
 
 /// How a process is related to others; changes only under the lock of the process table.
@@ -180,6 +182,7 @@ impl Process {
             started: framework::time::now(),
             name: Mutex::new(ArrayString::new()),
             credentials: Mutex::new(credentials),
+            _counted: Counted::new(),
         })
     }
 

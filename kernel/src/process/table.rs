@@ -54,6 +54,17 @@ pub struct Entries {
     init: Option<Arc<Process>>,
 }
 
+/// How many numbers are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Numbers of anything.
+    pub numbers: usize,
+    /// Numbers of threads.
+    pub threads: usize,
+    /// Numbers of processes, zombies included.
+    pub processes: usize,
+}
+
 impl PidTable {
     /// An empty table.
     pub fn new() -> Self {
@@ -208,17 +219,22 @@ impl Entries {
         self.last
     }
 
+    /// How many numbers there are, and for what.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { numbers: self.slots.len(), ..Counts::default() };
+        for slot in self.slots.values() {
+            counts.threads += usize::from(slot.thread.is_some());
+            counts.processes += usize::from(slot.process.is_some());
+        }
+        counts
+    }
+
     /// The process with the lowest number from `from` on, zombies included.
     pub fn next_process(&self, from: u32) -> Option<Pid> {
         let used =
             self.slots.iter().filter(|(number, slot)| **number >= from && slot.process.is_some());
         let lowest = used.map(|(number, _)| *number).min()?;
         Pid::new(lowest.cast_signed())
-    }
-
-    /// How many threads there are.
-    pub fn threads(&self) -> usize {
-        self.slots.values().filter(|slot| slot.thread.is_some()).count()
     }
 }
 

@@ -68,6 +68,17 @@ pub struct Counters {
     pub major_faults: AtomicU64,
 }
 
+impl Counters {
+    /// Adds those of a thread that ends.
+    pub fn absorb(&self, thread: &Self) {
+        for (sum, part) in
+            [(&self.minor_faults, &thread.minor_faults), (&self.major_faults, &thread.major_faults)]
+        {
+            sum.fetch_add(part.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Tcb {
     /// What the thread has used so far.
     pub fn usage(&self) -> Usage {

@@ -127,7 +127,7 @@ fn sysinfo(thread: &Thread, info: UserPtr<Sysinfo>) -> Result<()> {
         loads: thread.system.load.averages(),
         total_memory: bytes(memory.total),
         free_memory: bytes(memory.free),
-        processes: u16::try_from(thread.system.pids.lock().threads()).unwrap_or(u16::MAX),
+        processes: u16::try_from(thread.system.pids.lock().counts().threads).unwrap_or(u16::MAX),
         unit: 1,
         ..Sysinfo::default()
     };

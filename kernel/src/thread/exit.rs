@@ -24,6 +24,7 @@ impl Thread {
         }
         let process = Arc::clone(self.process());
         process.usage.lock().threads += usage;
+        self.system.ended_faults.absorb(&tcb.counters);
         let own = ExitStatus::Exited(self.exit_status);
         let is_main = self.tid() == process.pid;
         let last = {

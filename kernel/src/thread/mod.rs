@@ -13,6 +13,7 @@ mod vfork;
 mod wait;
 
 use crate::{
+    count::Threads,
     cred::Credentials,
     file::{FdTable, FsContext},
     memory::Memory,
@@ -27,7 +28,7 @@ use alloc::{boxed::Box, sync::Arc};
 use arrayvec::ArrayString;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use executor::{Spawn, TaskRef};
-use framework::{Instant, UserContext};
+use framework::{Instant, UserContext, count::Counted};
 use spin::{Mutex, Once};
 
 pub use access::PATH_MAX;
@@ -204,6 +205,7 @@ pub struct Tcb {
     /// The head of the robust futex list.
     pub robust_list: Mutex<Option<UserPtr<usize>>>,
     task: Once<TaskRef>,
+    _counted: Counted<Threads>,
 }
 
 impl Tcb {
@@ -238,6 +240,7 @@ impl Tcb {
             started: framework::time::now(),
             robust_list: Mutex::new(None),
             task: Once::new(),
+            _counted: Counted::new(),
         })
     }
 
