@@ -56,3 +56,9 @@ pub fn start<T: Send + 'static>(
 
 /// The status of a machine that its own failure ends: a panic, or a stub that cannot be made.
 pub const FAILED: u8 = 125;
+
+/// Says whether standard error is a terminal in raw mode, so that lines of the kernel's console have
+/// to end as such a terminal needs it.
+pub fn set_console_raw(raw: bool) {
+    machine::console::set_raw(raw);
+}

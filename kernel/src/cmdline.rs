@@ -25,6 +25,8 @@ pub struct CommandLine {
     pub hostname: Option<String>,
     /// `loglevel=`, `quiet`, `debug`.
     pub log_level: LevelFilter,
+    /// `strace`: a line on the console for each system call.
+    pub trace: bool,
     /// Init's arguments, its own name not included.
     pub arguments: Vec<String>,
     /// Init's environment, `NAME=value`.
@@ -49,6 +51,7 @@ impl CommandLine {
             read_only: false,
             hostname: None,
             log_level: LevelFilter::Info,
+            trace: false,
             arguments: Vec::new(),
             environment: Vec::new(),
             driver_words: Vec::new(),
@@ -81,6 +84,7 @@ impl CommandLine {
             ("rootflags", Some(value)) => self.root_flags = Some(value),
             ("hostname", Some(value)) => self.hostname = Some(value),
             ("ro", None) => self.read_only = true,
+            ("strace", None) => self.trace = true,
             ("quiet", None) => self.log_level = LevelFilter::Warn,
             ("debug", None) => self.log_level = LevelFilter::Debug,
             ("loglevel", Some(value)) => self.log_level = level(&value),
@@ -154,7 +158,8 @@ mod tests {
 
     #[test]
     fn root_and_its_flags() {
-        let line = CommandLine::parse("root=/dev/vda rootfstype=ext2 ro quiet hostname=box");
+        let line = CommandLine::parse("root=/dev/vda rootfstype=ext2 ro quiet hostname=box strace");
+        assert!(line.trace && line.arguments.is_empty());
         assert_eq!(line.root.as_deref(), Some("/dev/vda"));
         assert_eq!(line.root_type.as_deref(), Some("ext2"));
         assert!(line.read_only);

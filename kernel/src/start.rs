@@ -86,6 +86,9 @@ fn start(boot: Boot, guest: Option<Guest>) -> ! {
     let hostname = line.hostname.as_deref().unwrap_or(DEFAULT_HOSTNAME);
     let system = System::new(hostname, MountTable::new(root));
     system.command_line.call_once(|| cmdline);
+    if line.trace {
+        system.trace_calls();
+    }
     if let Some(uart) = uart {
         or_stop("serial port", start_serial(system, &line, uart));
     }

@@ -5,6 +5,7 @@ use crate::{
     filesystems::FileSystems,
     futex::FutexTable,
     process::{Counters, ExitStatus, PidTable},
+    syscall::Calls,
     time::Load,
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
@@ -52,6 +53,8 @@ pub struct System {
     /// Set if process 1 is a program like any other and no init: signals end it, and the kernel
     /// waits for the orphans it is given.
     pub serves_one_program: Once<()>,
+    /// How threads find their system calls, if not plainly.
+    traced: Once<Calls>,
     /// Who has something to say before the machine stops.
     last_words: RwLock<Vec<Arc<dyn LastWords>>>,
     /// A number of this boot, as UUID.
@@ -108,6 +111,7 @@ impl System {
             file_systems: FileSystems::new(),
             command_line: Once::new(),
             serves_one_program: Once::new(),
+            traced: Once::new(),
             last_words: RwLock::default(),
             boot_id,
             pipes: AnonymousFs::pipes(),
@@ -130,6 +134,16 @@ impl System {
     /// Whether process 1 is an init, which only itself can end.
     pub fn has_init(&self) -> bool {
         !self.serves_one_program.is_completed()
+    }
+
+    /// Writes a line about each system call from now on, of threads that are made from now on.
+    pub fn trace_calls(&self) {
+        self.traced.call_once(|| Calls::Traced);
+    }
+
+    /// How new threads find their system calls.
+    pub fn calls(&self) -> Calls {
+        self.traced.get().copied().unwrap_or(Calls::Plain)
     }
 
     /// Lets `speaker` speak before the machine stops.

@@ -19,6 +19,11 @@ impl Args {
         Self([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9])
     }
 
+    /// The register of the argument at `index`, 0 to 5, as it is.
+    pub const fn raw(&self, index: usize) -> usize {
+        self.0[index]
+    }
+
     /// Reads the argument at `index`, 0 to 5.
     ///
     /// # Errors
@@ -39,6 +44,8 @@ pub enum Kind {
     Fd,
     /// An address.
     Pointer,
+    /// An address of bytes, which may be a string.
+    Bytes,
 }
 
 /// A type that can be an argument.
@@ -182,14 +189,14 @@ impl<T> fmt::Debug for UserPtr<T> {
 }
 
 impl<T> FromArg for UserPtr<T> {
-    const KIND: Kind = Kind::Pointer;
+    const KIND: Kind = if size_of::<T>() == 1 { Kind::Bytes } else { Kind::Pointer };
     fn from_arg(raw: usize) -> Result<Self> {
         Ok(Self::new(VirtAddr::new(raw)))
     }
 }
 
 impl<T> FromArg for Option<UserPtr<T>> {
-    const KIND: Kind = Kind::Pointer;
+    const KIND: Kind = UserPtr::<T>::KIND;
     fn from_arg(raw: usize) -> Result<Self> {
         Ok((raw != 0).then(|| UserPtr::new(VirtAddr::new(raw))))
     }

@@ -41,6 +41,7 @@ mod system;
 mod thread;
 mod time;
 mod timer;
+pub(crate) mod trace;
 mod xattr;
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -94,8 +95,17 @@ const FAMILIES: &[&[Row]] = &[
     xattr::ROWS,
 ];
 
+/// Rows by their numbers.
+pub struct Table([Option<&'static Row>; NUMBERS]);
+
+impl core::fmt::Debug for Table {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Table({} calls)", self.0.iter().flatten().count())
+    }
+}
+
 /// Every call by its number.
-static TABLE: [Option<&Row>; NUMBERS] = by_number(FAMILIES);
+static TABLE: Table = Table(by_number(FAMILIES));
 
 const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>; NUMBERS] {
     let mut table: [Option<&Row>; NUMBERS] = [None; NUMBERS];
@@ -114,9 +124,38 @@ const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>
     table
 }
 
+/// A table without rows, for threads whose calls take the long way, past [`trace::call`].
+static NO_ROWS: Table = Table([None; NUMBERS]);
+
+/// What a thread finds its calls in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// They are carried out.
+    Plain,
+    /// A line is written about each, too.
+    Traced,
+}
+
+impl Calls {
+    /// The table a thread looks its calls up in.
+    pub const fn table(self) -> &'static Table {
+        match self {
+            Self::Plain => &TABLE,
+            Self::Traced => &NO_ROWS,
+        }
+    }
+}
+
+impl Table {
+    /// The row of call `number`; `None` if it has to be looked at with [`trace::call`].
+    pub fn find(&self, number: usize) -> Option<&'static Row> {
+        self.0.get(number).copied().flatten()
+    }
+}
+
 /// The row of call `number`; `None` means `ENOSYS`.
 pub fn lookup(number: usize) -> Option<&'static Row> {
-    TABLE.get(number).copied().flatten()
+    TABLE.find(number)
 }
 
 /// Whether nobody has called `number` before; for reporting a call that there is not.
@@ -130,7 +169,7 @@ pub fn first_time_unknown(number: usize) -> bool {
 
 /// All rows in the order of their numbers.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().filter_map(|row| *row)
+    TABLE.0.iter().filter_map(|row| *row)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn signature(row: &Row) -> String {
         .arguments
         .iter()
         .map(|argument| match argument.kind {
-            Kind::Pointer => format!("*{}", argument.name),
+            Kind::Pointer | Kind::Bytes => format!("*{}", argument.name),
             _ => String::from(argument.name),
         })
         .collect();

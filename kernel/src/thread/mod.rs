@@ -20,7 +20,7 @@ use crate::{
     process::{Counters, Process},
     signal::{AltStack, SignalSet, ThreadSignals, TrapInfo},
     start::First,
-    syscall::{DEFAULT_SLACK_NS, UserPtr},
+    syscall::{DEFAULT_SLACK_NS, Table, UserPtr},
     system::System,
 };
 use abi::Pid;
@@ -93,6 +93,8 @@ pub struct Thread {
     pub(crate) first_program: Option<Box<First>>,
     /// The status given to exit(2).
     pub exit_status: u8,
+    /// The system calls it finds.
+    pub calls: &'static Table,
 }
 
 impl Thread {
@@ -115,6 +117,7 @@ impl Thread {
 
     /// A thread of `tcb` with these resources, and everything else as a new program has it.
     pub fn new(context: UserContext, tcb: Arc<Tcb>, resources: Resources) -> Self {
+        let calls = tcb.process.system.calls().table();
         Self {
             context,
             memory: resources.memory,
@@ -134,6 +137,7 @@ impl Thread {
             vfork_done: None,
             first_program: None,
             exit_status: 0,
+            calls,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     memory::FaultError,
     signal::{self, Info, Interrupted, TrapInfo, code},
     start,
-    syscall::{self, Args, Handler, Outcome, Row},
+    syscall::{Args, Handler, Outcome, Row, trace},
 };
 use abi::{Errno, Signal};
 use alloc::boxed::Box;
@@ -33,8 +33,8 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
             match trap {
                 Trap::Syscall => {
                     let number = thread.context.regs.rax;
-                    let result = match syscall::lookup(number) {
-                        None => unknown(&thread, number),
+                    let result = match thread.calls.find(number) {
+                        None => Box::pin(trace::call(&mut thread, number)).await,
                         Some(Row { handler: Handler::Call(handler), .. }) => {
                             let args = Args::from_regs(&thread.context.regs);
                             match handler(&thread, &args) {
@@ -196,15 +196,6 @@ impl Thread {
         let codes = [(1, 7), (4, 3), (8, 4), (0x12, 5), (0x20, 6)];
         codes.iter().find(|(bits, _)| open & bits != 0).map_or(code::FPE_FLTINV, |(_, code)| *code)
     }
-}
-
-/// A call that there is not. Each number is reported once.
-#[cold]
-fn unknown(thread: &Thread, number: usize) -> abi::Result<usize> {
-    if syscall::first_time_unknown(number) {
-        log::debug!("{}: no system call {number}", thread.tcb.name());
-    }
-    Err(Errno::ENOSYS)
 }
 
 #[cfg(test)]

@@ -45,6 +45,9 @@ pub struct Options {
     /// What the kernel says on standard error.
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t)]
     log: Level,
+    /// Write a line about each system call to standard error.
+    #[arg(long)]
+    strace: bool,
     /// The program and its arguments; without one, the init of the initial RAM disk.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARGS]")]
     command: Vec<OsString>,
@@ -110,7 +113,9 @@ impl Options {
 
     /// The words for the kernel; hardly any, because they cannot hold any bytes.
     pub(super) fn command_line(&self) -> String {
-        format!("loglevel={} hostname=\"{}\"", self.log.number(), self.hostname.replace('"', ""))
+        let hostname = self.hostname.replace('"', "");
+        let trace = if self.strace { " strace" } else { "" };
+        format!("loglevel={} hostname=\"{hostname}\"{trace}", self.log.number())
     }
 
     /// The program to run.

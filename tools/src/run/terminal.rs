@@ -55,6 +55,7 @@ impl Raw {
         thread::Builder::new().name("signals".into()).spawn(body).context("starting a thread")?;
         tcsetattr(stdio::stdin(), OptionalActions::Now, &raw)
             .context("changing the terminal's settings")?;
+        framework::host::set_console_raw(true);
         Ok(Self(()))
     }
 }
@@ -68,6 +69,7 @@ impl Drop for Raw {
 /// Gives the terminal back as it was.
 fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    framework::host::set_console_raw(false);
     if let Some(before) = before {
         // Whoever took the terminal away has its settings too.
         let _ = tcsetattr(stdio::stdin(), OptionalActions::Now, &before);
