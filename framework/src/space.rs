@@ -8,6 +8,8 @@ mod batch;
 mod cursor;
 pub(crate) mod entry;
 mod table;
+#[cfg(not(target_os = "none"))]
+pub(crate) use table::lookup;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +87,12 @@ impl VmSpace {
     /// Pages mapped, in pages (the resident set).
     pub fn resident(&self) -> usize {
         self.resident.load(Ordering::Relaxed)
+    }
+
+    /// Which CPUs translate by this space.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn active(&self) -> &Active {
+        &self.active
     }
 
     /// Makes this CPU translate by this space, if it does not yet.

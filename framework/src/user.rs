@@ -64,11 +64,16 @@ pub struct PageFault {
 /// A CPU exception in user mode (SDM 3A, table 6-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exception {
-    /// The vector: 0 divide error, 1 debug, 3 breakpoint, 6 invalid opcode, 13 protection, 16 x87, ...
+    /// The vector: 0 divide error, 1 debug, 3 breakpoint, 6 invalid opcode, 13 protection, 16 x87,
+    /// ..., or [`MACHINE_CHECK`].
     pub vector: u8,
     /// The error code, 0 where the vector has none.
     pub error: u64,
 }
+
+/// The vector of an exception that the program has not caused: the machine under it failed, its
+/// registers are lost, and it can only be killed.
+pub const MACHINE_CHECK: u8 = 18;
 
 /// What a program's thread is made of: general registers, and the FPU state kept lazily.
 #[derive(Debug)]

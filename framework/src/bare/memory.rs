@@ -13,6 +13,12 @@ pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut(PHYSICAL_MAP + at.get() as usize)
 }
 
+/// Where the page table in the frame at this address has its contents: in the frame.
+#[inline]
+pub(crate) fn table_pointer(at: PhysAddr) -> *mut u8 {
+    pointer(at)
+}
+
 /// The physical address of a pointer into the physical map.
 #[inline]
 pub(crate) fn address(at: *const u8) -> PhysAddr {

@@ -225,6 +225,11 @@ pub(super) fn take_attention(id: CpuId) -> bool {
     CPUS[id.index()].kicked.swap(false, Ordering::SeqCst)
 }
 
+/// Whether a kick has come, whose token is left.
+pub(super) fn has_attention(id: CpuId) -> bool {
+    CPUS[id.index()].kicked.load(Ordering::SeqCst)
+}
+
 /// Says that `runner` is about to run a program for this CPU, so that kicks signal it. False if a
 /// kick came before, whose token is taken: then user mode is not to be entered.
 pub(super) fn enter_user(id: CpuId, runner: Runner) -> bool {

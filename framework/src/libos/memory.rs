@@ -1,18 +1,34 @@
-//! Physical memory: one region of the host's, which it provides page by page when touched.
+//! Physical memory: a file of the host's memory, which it provides page by page when touched.
+//!
+//! Programs run in processes that map parts of the file. So it holds nothing but frames that are
+//! for programs: what the kernel believes (its heap, page tables) lies in memory of its own. A page
+//! table still takes a frame, so that memory is accounted for as on the other target, but has its
+//! contents at the same place of a second, private region.
 
+use super::sys;
 use crate::{
     PAGE_SIZE, PhysAddr,
     frame::{HeapStats, meta::Meta, pool},
 };
-use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Once;
+use core::{
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use std::{
+    fs::File,
+    sync::{Once, OnceLock},
+};
 
 /// How much memory the machine has: `JINUX_MEM` in MiB, or this.
 const DEFAULT_MIB: usize = 256;
 
 /// Bytes asked for by who started the machine, if not 0.
 static SIZE: AtomicUsize = AtomicUsize::new(0);
+/// Where the file is mapped.
 static BASE: AtomicUsize = AtomicUsize::new(0);
+/// Where the page tables' contents are.
+static TABLES: AtomicUsize = AtomicUsize::new(0);
+static FILE: OnceLock<File> = OnceLock::new();
 static READY: Once = Once::new();
 
 /// Gives the machine its memory, unless it has it already.
@@ -37,19 +53,47 @@ fn size() -> usize {
 
 fn provide() {
     let bytes = size();
-    // The allocator takes a zeroed block of this size from the host untouched.
-    let region = std::vec![0u8; bytes + PAGE_SIZE].leak();
-    BASE.store(region.as_ptr().expose_provenance().next_multiple_of(PAGE_SIZE), Ordering::Relaxed);
+    let file = make_file(bytes)
+        .unwrap_or_else(|error| sys::refuse("a memory file of that size (memfd_create)", &error));
+    let map = |file| {
+        let at = sys::map(file, bytes)
+            .unwrap_or_else(|error| sys::refuse("mapping that much memory (mmap)", &error));
+        at.expose_provenance()
+    };
+    BASE.store(map(Some(&file)), Ordering::Relaxed);
+    TABLES.store(map(None), Ordering::Relaxed);
+    let _ = FILE.set(file);
     let count = u32::try_from(bytes / PAGE_SIZE).expect("the size was bounded above");
     let records: std::vec::Vec<Meta> = (0..count).map(|_| Meta::new()).collect();
     pool::init(records.leak(), core::iter::once((1, count)));
 }
 
+fn make_file(bytes: usize) -> Result<File, std::io::Error> {
+    let file = sys::memory_file(c"jinux-phys", true)?;
+    file.set_len(bytes as u64)?;
+    Ok(file)
+}
+
+/// The file; an address in it is a physical address.
+pub(super) fn file() -> &'static File {
+    ensure();
+    FILE.get().expect("it was made with the memory")
+}
+
+fn offset(at: PhysAddr) -> usize {
+    usize::try_from(at.get()).expect("both are 64 bits")
+}
+
 /// Where a physical address is mapped.
 #[inline]
 pub(crate) fn pointer(at: PhysAddr) -> *mut u8 {
-    let offset = usize::try_from(at.get()).expect("both are 64 bits");
-    core::ptr::with_exposed_provenance_mut(BASE.load(Ordering::Relaxed) + offset)
+    ptr::with_exposed_provenance_mut(BASE.load(Ordering::Relaxed) + offset(at))
+}
+
+/// Where the page table in the frame at this address has its contents.
+#[inline]
+pub(crate) fn table_pointer(at: PhysAddr) -> *mut u8 {
+    ptr::with_exposed_provenance_mut(TABLES.load(Ordering::Relaxed) + offset(at))
 }
 
 /// The physical address of a pointer into the machine's memory.

@@ -15,4 +15,6 @@ pub(crate) mod power;
 pub(crate) mod random;
 pub(crate) mod sim;
 pub(crate) mod space;
+mod stub;
+mod sys;
 pub(crate) mod user;

@@ -1,11 +1,183 @@
-//! Running user mode: not on this target yet.
+//! Running user mode: in a stub, while this CPU's thread waits.
 
-use super::fpu::Fpu;
-use crate::{
-    VmSpace,
-    user::{Regs, Trap},
+use super::{
+    clock,
+    cpu::{self, lock},
+    fpu::Fpu,
+    space::{self, Slot},
+    stub::{Event, Lost, Stub, Turn, is_canonical},
 };
+use crate::{
+    USER_END, VirtAddr, VmSpace,
+    cpu::CpuId,
+    user::{Exception, MACHINE_CHECK, PageFault, Regs, Trap},
+};
+use core::time::Duration;
+use std::{sync::MutexGuard, time::Instant};
 
-pub(crate) fn run(_regs: &mut Regs, _fpu: &mut Fpu, _space: &VmSpace) -> Trap {
-    unimplemented!("programs do not run on the library OS yet")
+/// The exception of a bad address.
+const PROTECTION: u8 = 13;
+/// How often a program that does not trap is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a stub may take to answer a kick on a busy host.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Enters user mode until the next trap that concerns the kernel.
+pub(crate) fn run(regs: &mut Regs, fpu: &mut Fpu, space: &VmSpace) -> Trap {
+    if !is_canonical(regs.rip) {
+        return Trap::Exception(Exception { vector: PROTECTION, error: 0 });
+    }
+    if regs.rip >= USER_END.get() {
+        let at = VirtAddr::new(regs.rip);
+        return Trap::PageFault(PageFault { at, write: false, execute: true, present: false });
+    }
+    let (id, place) = space::here();
+    let slot = space.active().slot(id);
+    let mut turns = Turns { id, place, space, slot };
+    loop {
+        match turns.next(regs, fpu) {
+            Ok(None) => {}
+            Ok(Some(trap)) => return trap,
+            Err(Lost) => {
+                if let Some(mut stub) = lock(&slot.stub).take() {
+                    stub.condemn();
+                    stub.release();
+                }
+                return Trap::Exception(Exception { vector: MACHINE_CHECK, error: 0 });
+            }
+        }
+    }
+}
+
+/// One CPU's way through a space.
+struct Turns<'a> {
+    id: CpuId,
+    place: Option<usize>,
+    space: &'a VmSpace,
+    slot: &'a Slot,
+}
+
+/// Why a wait for the stub ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Trapped,
+    /// It trapped after the alarm had gone off.
+    Alarm,
+}
+
+impl Turns<'_> {
+    /// Lets the program run until it traps; nothing if the trap was none of the kernel's business.
+    fn next(&mut self, regs: &mut Regs, fpu: &mut Fpu) -> Result<Option<Trap>, Lost> {
+        if clock::until_alarm(self.id) == Some(Duration::ZERO) {
+            clock::clear_alarm(self.id);
+            return Ok(Some(Trap::Interrupt));
+        }
+        let wanted = lock(&self.slot.stub).as_mut().and_then(|stub| stub.wanted.take());
+        if let Some(fault) = wanted {
+            // If the kernel has not made the page present the program faults again.
+            let _ = space::fill(self.space, self.id, &fault);
+        }
+        let mut guard = lock(&self.slot.stub);
+        let stub = self.stub(&mut guard)?;
+        stub.load(regs, fpu)?;
+        if !cpu::enter_user(self.id, stub.runner()) {
+            return Ok(Some(Trap::Interrupt));
+        }
+        let turn = stub.turn();
+        self.slot.enter();
+        drop(guard);
+        turn.give();
+        let waited = self.wait(turn);
+        self.slot.leave();
+        cpu::leave_user(self.id);
+        let waited = waited?;
+        let mut guard = lock(&self.slot.stub);
+        let stub = guard.as_mut().ok_or(Lost)?;
+        let event = stub.collect(regs, fpu)?;
+        drop(guard);
+        let trap = self.judge(event)?;
+        Ok(trap.or_else(|| (waited == Waited::Alarm).then_some(Trap::Interrupt)))
+    }
+
+    /// This CPU's stub, a new one if there is none.
+    fn stub<'a>(&self, guard: &'a mut MutexGuard<'_, Option<Stub>>) -> Result<&'a mut Stub, Lost> {
+        if guard.is_none() {
+            let stub = Stub::take(self.place).map_err(|error| {
+                log::error!("the host has no process for a program: {error}");
+                Lost
+            })?;
+            **guard = Some(stub);
+        }
+        guard.as_mut().ok_or(Lost)
+    }
+
+    /// What an event is to the kernel, if anything.
+    fn judge(&self, event: Event) -> Result<Option<Trap>, Lost> {
+        let trap = match event {
+            Event::Trap(trap) => trap,
+            Event::Fault(fault) => match space::fill(self.space, self.id, &fault) {
+                Ok(()) => {
+                    let page = fault.at.page();
+                    lock(&self.slot.stub).as_mut().map_or(Err(Lost), |stub| stub.told(page))?;
+                    return Ok(None);
+                }
+                Err(fault) => {
+                    if let Some(stub) = &mut *lock(&self.slot.stub) {
+                        stub.wanted = Some(fault);
+                    }
+                    Trap::PageFault(fault)
+                }
+            },
+            Event::Kick if cpu::take_attention(self.id) => Trap::Interrupt,
+            Event::Kick | Event::Nothing | Event::Refused => return Ok(None),
+        };
+        if let Some(stub) = &mut *lock(&self.slot.stub) {
+            stub.settle();
+        }
+        Ok(Some(trap))
+    }
+
+    /// Waits for the stub's trap; makes it trap when the CPU's alarm is due.
+    fn wait(&self, turn: Turn) -> Result<Waited, Lost> {
+        let mut waited = Waited::Trapped;
+        // Since when it is known that the stub has been signalled.
+        let mut since = None;
+        while !turn.is_back() {
+            let mut timeout = LOOK;
+            match clock::until_alarm(self.id) {
+                Some(Duration::ZERO) => {
+                    clock::clear_alarm(self.id);
+                    waited = Waited::Alarm;
+                    since = since.or_else(|| Some(Instant::now()));
+                    self.interrupt();
+                }
+                Some(left) => timeout = timeout.min(left),
+                None => {}
+            }
+            turn.wait(timeout);
+            if !turn.is_back() {
+                if since.is_none() && cpu::has_attention(self.id) {
+                    since = Some(Instant::now());
+                }
+                self.look(since)?;
+            }
+        }
+        Ok(waited)
+    }
+
+    /// Makes the stub trap.
+    fn interrupt(&self) {
+        if let Some(stub) = &*lock(&self.slot.stub) {
+            stub.runner().interrupt();
+        }
+    }
+
+    /// Whether the stub can still answer.
+    #[cold]
+    fn look(&self, kicked: Option<Instant>) -> Result<(), Lost> {
+        let guard = lock(&self.slot.stub);
+        let dead = guard.as_ref().is_none_or(Stub::is_dead);
+        let silent = kicked.is_some_and(|since| since.elapsed() > PATIENCE);
+        if dead || silent { Err(Lost) } else { Ok(()) }
+    }
 }

@@ -97,7 +97,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The entry for the page at `at`, if it names one.
-    pub(super) fn entry(&self, at: VirtAddr) -> Option<u64> {
+    pub(crate) fn entry(&self, at: VirtAddr) -> Option<u64> {
         let table = self.find(at)?;
         Some(table.get(index(at.get(), 1))).filter(|entry| *entry != 0)
     }

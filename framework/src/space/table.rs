@@ -56,7 +56,7 @@ impl Table {
         let number = pool::take(Purpose::User).ok_or(OutOfMemory)?;
         let table = Self(number);
         // SAFETY: the frame is ours, and in the physical map.
-        unsafe { bytes::zero(memory::pointer(table.address()), PAGE_SIZE) };
+        unsafe { bytes::zero(memory::table_pointer(table.address()), PAGE_SIZE) };
         let record = meta::of(number);
         record.refs.store(0, Ordering::Relaxed);
         record.next.store(0, Ordering::Relaxed);
@@ -101,7 +101,7 @@ impl Table {
     /// The entry at `index`, below 512. The CPU may set its accessed and dirty bits at any time.
     #[inline]
     pub(super) fn entry(self, index: usize) -> &'static AtomicU64 {
-        let entries = memory::pointer(self.address()).cast::<AtomicU64>();
+        let entries = memory::table_pointer(self.address()).cast::<AtomicU64>();
         // SAFETY: the frame is in the physical map, and the index stays in it.
         unsafe { &*entries.wrapping_add(index & (ENTRIES - 1)) }
     }
@@ -190,6 +190,19 @@ impl Table {
             }
         }
     }
+}
+
+/// The entry for the page at `at`, 0 if there is none. The table of `root` is locked.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn lookup(root: PhysAddr, at: usize) -> u64 {
+    let mut entry = root.get();
+    for level in [4, 3, 2, 1] {
+        entry = Table::of(entry).get(super::entry::index(at, level));
+        if entry == 0 {
+            break;
+        }
+    }
+    entry
 }
 
 /// The frame's number in an entry.
