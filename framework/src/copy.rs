@@ -10,7 +10,7 @@ pub(crate) mod walk;
 pub use sink::Sink;
 pub use source::Source;
 
-use crate::{PAGE_SIZE, USER_END, VirtAddr, VmSpace, machine::copy};
+use crate::{Frame, PAGE_SIZE, USER_END, VirtAddr, VmSpace, machine::copy};
 
 /// A user page was not there, or not with the needed right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,38 @@ impl VmSpace {
         // SAFETY: the source is a slice.
         let left = unsafe { self.write_raw(to, from.as_ptr(), from.len()) };
         outcome(to, from.len(), left, true)
+    }
+
+    /// Copies `len` bytes at `offset` of a frame into user memory. Panics when the range leaves the
+    /// frame.
+    #[inline]
+    pub fn write_frame(
+        &self,
+        to: VirtAddr,
+        frame: &Frame,
+        offset: usize,
+        len: usize,
+    ) -> Result<(), Fault> {
+        let from = frame.range(offset, len);
+        // SAFETY: `range` has checked that it lies in the frame.
+        let left = unsafe { self.write_raw(to, from, len) };
+        outcome(to, len, left, true)
+    }
+
+    /// Copies user memory into `len` bytes at `offset` of a frame. Panics when the range leaves the
+    /// frame.
+    #[inline]
+    pub fn read_frame(
+        &self,
+        from: VirtAddr,
+        frame: &Frame,
+        offset: usize,
+        len: usize,
+    ) -> Result<(), Fault> {
+        let to = frame.range(offset, len);
+        // SAFETY: `range` has checked that it lies in the frame.
+        let left = unsafe { self.read_raw(from, to, len) };
+        outcome(from, len, left, false)
     }
 
     /// Sets `len` bytes of user memory to zero.
@@ -156,7 +188,7 @@ impl VmSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Frame, Protection};
+    use crate::Protection;
     use alloc::sync::Arc;
 
     const BASE: usize = 0x40_0000;
@@ -190,6 +222,12 @@ mod tests {
         assert_eq!(fault, Fault { at: at(2 * PAGE_SIZE), done: 0, write: false });
         let fault = space.zero(at(3 * PAGE_SIZE), 8).unwrap_err();
         assert_eq!(fault, Fault { at: at(3 * PAGE_SIZE), done: 0, write: true });
+        let frame = Frame::zeroed().unwrap();
+        space.read_frame(at(PAGE_SIZE - 50), &frame, PAGE_SIZE - 100, 100).unwrap();
+        frame.read(PAGE_SIZE - 100, &mut back);
+        assert_eq!(&back[..], bytes);
+        let fault = space.write_frame(at(2 * PAGE_SIZE - 1), &frame, 0, 2).unwrap_err();
+        assert_eq!(fault, Fault { at: at(2 * PAGE_SIZE), done: 1, write: true });
         space.zero(at(PAGE_SIZE - 10), 20).unwrap();
         space.read(at(PAGE_SIZE - 20), &mut back[..40]).unwrap();
         assert_eq!(back[10..30], [0; 20]);

@@ -1,11 +1,15 @@
 //! Listeners, those who wake them, and those who go.
 
-use crate::{sync::Event, wait::WaitQueue};
+use crate::{
+    sync::Event,
+    wait::{Place, WaitQueue},
+};
 use alloc::boxed::Box;
 use core::{
+    future::poll_fn,
     pin::pin,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 use loom::{
     future::block_on,
@@ -37,6 +41,27 @@ fn a_waiter_sees_the_change_or_the_wake() {
             }
         });
         thread.join().unwrap();
+    });
+}
+
+#[test]
+fn one_with_a_place_sees_the_change_or_the_wake() {
+    loom::model(|| {
+        let queue = queue();
+        let changed = Arc::new(AtomicBool::new(false));
+        let change = changed.clone();
+        let thread = thread::spawn(move || {
+            change.store(true, Relaxed);
+            queue.wake_all(1);
+        });
+        let mut place = Place::default();
+        block_on(poll_fn(|context| {
+            queue.enter(&mut place, 1, context.waker());
+            if changed.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        queue.leave(&mut place);
+        thread.join().unwrap();
+        assert!(queue.is_empty());
     });
 }
 

@@ -79,6 +79,7 @@ impl Cpu {
             return place::send(place::allowed(task).iter().next().unwrap_or(this), runnable);
         }
         task.set_place(Place::Running);
+        task.forget_reason();
         if task.index() != self.last.load(Relaxed) {
             self.last.store(task.index(), Relaxed);
             self.clock.count_switch();

@@ -33,11 +33,11 @@ fn number(text: &'static str) -> u16 {
 }
 
 impl Record {
-    /// What the task said it waits for; empty if it said nothing.
+    /// What the task said it waits for.
     pub(crate) fn reason(&self) -> &'static str {
         match usize::from(self.reason_number()).checked_sub(1) {
             Some(slot) => TEXTS.get(slot).and_then(Once::get).copied().unwrap_or(""),
-            None => "",
+            None => "event",
         }
     }
 }

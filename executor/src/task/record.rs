@@ -256,6 +256,11 @@ impl Record {
         self.reason.load(Relaxed)
     }
 
+    /// It waits for nothing that it said before.
+    pub(crate) fn forget_reason(&self) {
+        self.set_reason(0);
+    }
+
     pub(super) fn set_reason(&self, number: u16) {
         self.reason.store(number, Relaxed);
     }

@@ -19,17 +19,17 @@ pub struct Listener<'a> {
     queue: &'a WaitQueue,
     /// The node; `None` once it has completed.
     key: Option<u32>,
-    what: &'static str,
+    what: Option<&'static str>,
 }
 
 impl<'a> Listener<'a> {
     pub(super) fn new(queue: &'a WaitQueue, key: u32) -> Self {
-        Self { queue, key: Some(key), what: "event" }
+        Self { queue, key: Some(key), what: None }
     }
 
     /// Says what the list of tasks shows while it waits.
     pub fn named(mut self, what: &'static str) -> Self {
-        self.what = what;
+        self.what = Some(what);
         self
     }
 
@@ -72,7 +72,9 @@ impl Future for Listener<'_> {
                 Poll::Ready(events)
             }
             None => {
-                crate::task::waiting_for(self.what);
+                if let Some(what) = self.what {
+                    crate::task::waiting_for(what);
+                }
                 Poll::Pending
             }
         }

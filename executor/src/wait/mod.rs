@@ -2,9 +2,11 @@
 
 mod listener;
 mod nodes;
+mod place;
 mod queue;
 
 pub use listener::Listener;
+pub use place::Place;
 pub use queue::{Observer, ObserverKey, WaitQueue};
 
 pub(crate) use nodes::{Nodes, Wakers, Woken};

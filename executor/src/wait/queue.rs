@@ -58,10 +58,15 @@ impl WaitQueue {
     /// Of exclusive listeners a wake-up reaches only as many as it says.
     pub fn listen(&self, mask: u32, exclusive: bool) -> Listener<'_> {
         let key = self.with(|inner| inner.nodes.insert(mask, exclusive));
+        self.entered();
+        Listener::new(self, key)
+    }
+
+    /// Makes sure that a waker sees who came, or that one sees what the waker changed.
+    pub(super) fn entered(&self) {
         if !cfg!(jinux_mutant = "listen_fence") {
             fence(SeqCst);
         }
-        Listener::new(self, key)
     }
 
     /// Wakes all listeners and observers of `mask`.
@@ -128,7 +133,7 @@ impl WaitQueue {
         if self.present.load(Relaxed) == 0 { 0 } else { self.wake_present(mask, exclusive) }
     }
 
-    #[cold]
+    #[inline(never)]
     fn wake_present(&self, mask: u32, exclusive: u32) -> u32 {
         let mut woken = 0;
         // Who listens again meanwhile is not woken for ever: the rounds are as many as listened.

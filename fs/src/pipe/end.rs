@@ -11,6 +11,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 use executor::wait::WaitQueue;
+use framework::{VirtAddr, VmSpace};
 use spin::Once;
 
 /// An open file description of a pipe or a FIFO.
@@ -20,6 +21,17 @@ pub struct PipeEnd {
     flags: AtomicU32,
     /// What [`Pipe`] counted of the other side when this end was opened.
     seen: u32,
+}
+
+/// What became of a short transfer without detours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes were transferred.
+    Done(usize),
+    /// The long way would answer `EAGAIN`.
+    NotReady,
+    /// Nothing was done; the long way knows what to do.
+    Other,
 }
 
 impl Pipe {
@@ -132,12 +144,6 @@ impl PipeEnd {
         &self.pipe.queue
     }
 
-    /// Whether [`read`](Self::read) would answer `EAGAIN` to a sink that has nothing yet.
-    pub fn must_wait_to_read(&self) -> bool {
-        let state = self.pipe.state.lock();
-        state.ring.len() == 0 && state.writers != 0
-    }
-
     /// Reads what is there; 0 bytes is the end, when nobody writes.
     ///
     /// # Errors
@@ -164,6 +170,40 @@ impl PipeEnd {
         self.pipe.queue.wake_all((Events::OUT | Events::WRNORM).bits());
         result?;
         Ok(to.done())
+    }
+
+    /// Like [`read`](Self::read) to one segment of an end that is open for reading, if nothing is
+    /// out of the ordinary: if the bytes are there in one piece and the user memory is mapped.
+    #[inline]
+    pub fn read_piece(&self, space: &VmSpace, to: VirtAddr, len: usize) -> Piece {
+        let mut state = self.pipe.state.lock();
+        if len == 0 {
+            return Piece::Other;
+        }
+        if state.ring.len() == 0 {
+            return if state.writers == 0 { Piece::Other } else { Piece::NotReady };
+        }
+        let Some(done) = state.ring.pull_piece(space, to, len) else { return Piece::Other };
+        drop(state);
+        self.pipe.queue.wake_all((Events::OUT | Events::WRNORM).bits());
+        Piece::Done(done)
+    }
+
+    /// Like [`write`](Self::write) of one segment to an end that is open for writing, if nothing is
+    /// out of the ordinary: if somebody reads, the room is there in one piece, and the user memory
+    /// is mapped.
+    #[inline]
+    pub fn write_piece(&self, space: &VmSpace, from: VirtAddr, len: usize) -> Piece {
+        let mut state = self.pipe.state.lock();
+        if len == 0 || state.readers == 0 || self.flags().contains(OpenFlags::DIRECT) {
+            return Piece::Other;
+        }
+        if state.ring.push_piece(space, from, len).is_none() {
+            return Piece::Other;
+        }
+        drop(state);
+        self.pipe.queue.wake_all((Events::IN | Events::RDNORM).bits());
+        Piece::Done(len)
     }
 
     /// Copies what is there and leaves it in the pipe; 0 bytes is the end, when nobody writes.

@@ -12,7 +12,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-pub use end::PipeEnd;
+pub use end::{Piece, PipeEnd};
 
 use crate::{Errno, Result, count::Pipes, pipe::ring::Ring};
 use alloc::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::{Errno, Result, Sink, Source, pipe::DEFAULT_SIZE};
 use alloc::collections::VecDeque;
-use framework::{Frame, PAGE_SIZE};
+use framework::{Frame, PAGE_SIZE, VirtAddr, VmSpace};
 use smallvec::SmallVec;
 
 /// Bytes in a ring of frames that are taken when first needed.
@@ -151,6 +151,39 @@ impl Ring {
             left -= piece;
         }
         Ok(())
+    }
+
+    /// Moves up to `len` bytes to user memory, if they are there in one piece: how many.
+    #[inline]
+    pub(super) fn pull_piece(
+        &mut self,
+        space: &VmSpace,
+        to: VirtAddr,
+        len: usize,
+    ) -> Option<usize> {
+        let (index, inside, room) = self.stretch(self.head);
+        let len = len.min(self.len);
+        if len > room || !self.runs.is_empty() {
+            return None;
+        }
+        space.write_frame(to, self.frames.get(index)?.as_ref()?, inside, len).ok()?;
+        self.skip(len);
+        if self.len == 0 {
+            self.head = 0;
+        }
+        Some(len)
+    }
+
+    /// Appends `len` bytes of user memory, if there is room for them in one piece.
+    #[inline]
+    pub(super) fn push_piece(&mut self, space: &VmSpace, from: VirtAddr, len: usize) -> Option<()> {
+        let (index, inside, room) = self.stretch(self.head + self.len);
+        if len > room || len > self.capacity() - self.len || !self.runs.is_empty() {
+            return None;
+        }
+        space.read_frame(from, self.frames.get(index)?.as_ref()?, inside, len).ok()?;
+        self.len += len;
+        Some(())
     }
 
     fn skip(&mut self, len: usize) {

@@ -5,12 +5,14 @@
     reason = "the numbers are small"
 )]
 
-use super::{PIPE_BUF, Pipe, PipeEnd, Privileged};
+use super::{PIPE_BUF, Piece, Pipe, PipeEnd, Privileged};
 use crate::{
     AnonymousFs, Errno, Make, OpenFlags, OpenHow, Opened, Result, Sink, Source,
     testing::{World, root_caller},
 };
 use abi::Events;
+use alloc::sync::Arc;
+use framework::{Frame, Protection, VirtAddr, VmSpace};
 
 const NON_BLOCKING: OpenFlags = OpenFlags::NON_BLOCKING;
 
@@ -48,18 +50,58 @@ fn bytes_come_out_in_order() {
     assert_eq!(reader.poll(), Events::HUP);
 }
 
+/// A space with one page at its address.
+fn space() -> (Arc<VmSpace>, VirtAddr) {
+    let (space, at) = (VmSpace::new().unwrap(), VirtAddr::new(0x40_0000));
+    let both = Protection::READ | Protection::WRITE;
+    space.lock().map(at, Frame::zeroed().unwrap(), both).unwrap();
+    (space, at)
+}
+
 #[test]
-fn a_read_must_wait_when_it_would_answer_eagain() {
+fn short_transfers_go_the_short_way() {
     let (reader, writer) = pair(OpenFlags::empty());
-    assert!(reader.must_wait_to_read());
-    assert_eq!(get(&reader, 1), Err(Errno::EAGAIN));
+    let (space, at) = space();
+    assert_eq!(reader.read_piece(&space, at, 1), Piece::NotReady);
+    // The first byte needs a frame.
+    assert_eq!(writer.write_piece(&space, at, 1), Piece::Other);
     put(&writer, b"x").unwrap();
-    assert!(!reader.must_wait_to_read());
-    get(&reader, 1).unwrap();
-    assert!(reader.must_wait_to_read());
+    space.write(at, b"piece").unwrap();
+    assert_eq!(writer.write_piece(&space, at, 5), Piece::Done(5));
+    assert_eq!(reader.read_piece(&space, at, 100), Piece::Done(6));
+    let mut back = [0; 6];
+    space.read(at, &mut back).unwrap();
+    assert_eq!(&back, b"xpiece");
+    assert_eq!(reader.read_piece(&space, at, 0), Piece::Other);
     drop(writer);
-    assert!(!reader.must_wait_to_read());
+    assert_eq!(reader.read_piece(&space, at, 1), Piece::Other);
     assert_eq!(get(&reader, 1).unwrap(), b"");
+}
+
+#[test]
+fn what_is_out_of_the_ordinary_goes_the_long_way() {
+    let (reader, writer) = pair(OpenFlags::empty());
+    let (space, at) = space();
+    let end = at + framework::PAGE_SIZE;
+    put(&writer, &[7; PIPE_BUF]).unwrap();
+    get(&reader, PIPE_BUF - 2).unwrap();
+    // Across two frames, and from and to memory that is not there.
+    assert_eq!(writer.write_piece(&space, at + 1, PIPE_BUF), Piece::Other);
+    assert_eq!(reader.read_piece(&space, end - 1, 2), Piece::Other);
+    assert_eq!(writer.write_piece(&space, end, 1), Piece::Other);
+    assert_eq!(reader.pipe().len(), 2);
+    // A full one, and one nobody reads.
+    put(&writer, &[7; 15 * PIPE_BUF]).unwrap();
+    put(&writer, &[7; PIPE_BUF - 2]).unwrap();
+    assert_eq!(writer.write_piece(&space, at, 1), Piece::Other);
+    drop(reader);
+    assert_eq!(writer.write_piece(&space, at, 1), Piece::Other);
+    // Packets keep their ends.
+    let (reader, writer) = pair(OpenFlags::DIRECT);
+    put(&writer, b"ab").unwrap();
+    assert_eq!(writer.write_piece(&space, at, 1), Piece::Other);
+    assert_eq!(reader.read_piece(&space, at, 9), Piece::Other);
+    assert_eq!(get(&reader, 9).unwrap(), b"ab");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 //! ```text
 //!   once ──▶ File::read(sink) ──▶ Ok(n)                       ──▶ Done(n)
 //!                 ▲   │ EFAULT: make the page present, again
-//!                 │   │ EAGAIN, may wait ──▶ boxed future: listen, try, await
-//!                 └───┘ MISS ──▶ boxed future: await the fill, try
+//!                 │   │ EAGAIN, may wait ──▶ Waiting: register, try, wait
+//!                 └───┘ MISS ──▶ Waiting: await the fill, try
 //! ```
+//! A short transfer of a pipe goes without sink, source and caller as long as nothing is out of the
+//! ordinary.
 //! The first attempt builds no future and allocates nothing. Only the wait can be interrupted: what
 //! was transferred before a signal is the call's result.
 
@@ -13,9 +15,14 @@ use super::{File, Object, Progress};
 use crate::{syscall::Outcome, thread::Thread};
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
-use executor::{select, sleep_until};
-use framework::{Sink, Source, copy::Segment};
-use fs::{Caller, Miss};
+use core::{
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use executor::{sleep_until, timer::Sleep, wait::Place};
+use framework::{Instant, Sink, Source, copy::Segment};
+use fs::{Caller, Miss, pipe::Piece};
 use smallvec::SmallVec;
 
 /// The segments of a call: one for read(2), several for readv(2).
@@ -52,8 +59,8 @@ trait Direction: Send + Sync + 'static {
     /// Whether it can make a file larger.
     const GROWS: bool;
 
-    /// Whether an attempt on `file` would find nothing; false if only the attempt can tell.
-    fn must_wait(file: &File) -> bool;
+    /// The whole call, if it is a short one.
+    fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece;
 
     /// One attempt over `segments` from where the last one stopped.
     fn attempt(
@@ -78,8 +85,12 @@ impl Direction for In {
     const EVENTS: Events = Events::IN.union(Events::ERR).union(Events::HUP).union(Events::RDHUP);
     const GROWS: bool = false;
 
-    fn must_wait(file: &File) -> bool {
-        matches!(file.object(), Object::Pipe(pipe) if pipe.must_wait_to_read())
+    #[inline]
+    fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece {
+        match (file.object(), segments) {
+            (Object::Pipe(pipe), &[(at, len)]) => pipe.read_piece(thread.memory.space(), at, len),
+            _ => Piece::Other,
+        }
     }
 
     fn attempt(
@@ -111,8 +122,12 @@ impl Direction for Out {
     const EVENTS: Events = Events::OUT.union(Events::ERR).union(Events::HUP);
     const GROWS: bool = true;
 
-    fn must_wait(_: &File) -> bool {
-        false
+    #[inline]
+    fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece {
+        match (file.object(), segments) {
+            (Object::Pipe(pipe), &[(at, len)]) => pipe.write_piece(thread.memory.space(), at, len),
+            _ => Piece::Other,
+        }
     }
 
     fn attempt(
@@ -165,14 +180,31 @@ fn transfer<D: Direction>(
 ) -> Result<Outcome<'_>> {
     let call = Call { file, at };
     let mut state = State::default();
-    match step::<D>(&call, thread, &segments, &mut state) {
+    match attempt::<D>(&call, thread, &segments, &mut state) {
         Ok(result) => result.map(Outcome::Done),
-        Err(stop) => Ok(Outcome::Wait(Box::pin(wait::<D>(thread, call, segments, state, stop)))),
+        Err(stop) => Ok(Outcome::Wait(Waiting::<D>::boxed(thread, call, segments, state, stop))),
     }
 }
 
-/// One attempt: the call's result, or why it has to wait.
+/// One attempt, the short way if it fits.
 #[inline]
+fn attempt<D: Direction>(
+    call: &Call,
+    thread: &Thread,
+    segments: &[Segment],
+    state: &mut State,
+) -> Result<Result<usize>, Stop> {
+    if call.at == At::Offset && state.done == 0 {
+        match D::piece(thread, &call.file, segments) {
+            Piece::Done(count) => return Ok(Ok(count)),
+            Piece::NotReady if !call.file.is_non_blocking() => return Err(Stop::NotReady),
+            Piece::NotReady | Piece::Other => {}
+        }
+    }
+    step::<D>(call, thread, segments, state)
+}
+
+/// One attempt: the call's result, or why it has to wait.
 fn step<D: Direction>(
     call: &Call,
     thread: &Thread,
@@ -201,53 +233,110 @@ fn step<D: Direction>(
     Ok(Err(errno))
 }
 
-/// Goes on with a call that could not end at once.
-fn wait<D: Direction>(
-    thread: &Thread,
+/// A call that could not end at once. It is as small as it can be: many wait.
+///
+/// # Cancel safety
+/// What was transferred is lost to the caller, as with any call that is given up.
+struct Waiting<'a, D> {
+    thread: &'a Thread,
     call: Call,
     segments: Segments,
-    mut state: State,
-    stop: Stop,
-) -> impl Future<Output = Result<usize>> + Send {
-    let mut stop = Some(stop);
-    // A plain function around the block: an async fn would store its arguments twice.
-    async move {
+    state: State,
+    place: Place,
+    missing: Option<Miss>,
+    /// For objects that end their waits themselves.
+    sleep: Option<Box<Sleep>>,
+    /// Whether it is the first poll, and the object is known not to be ready.
+    begins: bool,
+    direction: PhantomData<fn() -> D>,
+}
+
+impl<'a, D: Direction> Waiting<'a, D> {
+    #[inline(never)]
+    fn boxed(
+        thread: &'a Thread,
+        call: Call,
+        segments: Segments,
+        state: State,
+        stop: Stop,
+    ) -> Pin<Box<dyn Future<Output = Result<usize>> + Send + 'a>> {
+        let missing = match stop {
+            Stop::Missing(miss) => Some(miss),
+            Stop::NotReady => None,
+        };
+        Box::pin(Self {
+            thread,
+            call,
+            segments,
+            state,
+            place: Place::default(),
+            missing,
+            sleep: None,
+            begins: true,
+            direction: PhantomData,
+        })
+    }
+
+    /// Whether the moment is over at which the object wants to be asked again.
+    #[cold]
+    fn is_over(&mut self, at: Instant, context: &mut Context<'_>) -> bool {
+        let sleep = match self.sleep.take() {
+            Some(sleep) if sleep.deadline() == at => sleep,
+            _ => Box::new(sleep_until(at)),
+        };
+        let sleep = self.sleep.insert(sleep);
+        let over = Pin::new(&mut **sleep).poll(context).is_ready();
+        if over {
+            self.sleep = None;
+        }
+        over
+    }
+}
+
+impl<D: Direction> Future for Waiting<'_, D> {
+    type Output = Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<usize>> {
+        let this = &mut *self;
+        let mut register = core::mem::take(&mut this.begins);
         loop {
-            if let Some(Stop::Missing(miss)) = stop.take() {
-                miss.await?;
+            if let Some(miss) = &mut this.missing {
+                ready!(miss.as_mut().poll(context))?;
+                this.missing = None;
             }
-            let queue = call.file.queue();
-            // Register, then try: what changes after this wakes the listener.
-            let listener = queue.map(|queue| queue.listen(D::EVENTS.bits(), false));
-            let tried = if state.done == 0 && D::must_wait(&call.file) {
-                Err(Stop::NotReady)
-            } else {
-                step::<D>(&call, thread, &segments, &mut state)
-            };
-            match tried {
-                Ok(result) => return result,
+            // Register, then try: what changes after this wakes the task.
+            if register && let Some(queue) = this.call.file.queue() {
+                queue.enter(&mut this.place, D::EVENTS.bits(), context.waker());
+            }
+            match attempt::<D>(&this.call, this.thread, &this.segments, &mut this.state) {
+                Ok(result) => return Poll::Ready(result),
                 Err(Stop::Missing(miss)) => {
-                    stop = Some(Stop::Missing(miss));
+                    this.missing = Some(miss);
                     continue;
                 }
-                Err(Stop::NotReady) => {
-                    let Some(listener) = listener else { return Err(Errno::EAGAIN) };
-                    let deadline = state.progress.timer.deadline();
-                    let waited = match deadline {
-                        None => thread.wait(listener).await.map(drop),
-                        Some(at) => thread.wait(select(listener, sleep_until(at))).await.map(drop),
-                    };
-                    if let Err(errno) = waited {
-                        return if state.done > 0 { Ok(state.done) } else { Err(errno) };
-                    }
-                }
-            }
-            // Mostly it is there now, and there is nothing to register for.
-            match step::<D>(&call, thread, &segments, &mut state) {
-                Ok(result) => return result,
-                Err(Stop::Missing(miss)) => stop = Some(Stop::Missing(miss)),
                 Err(Stop::NotReady) => {}
             }
+            // Woken, mostly it is there, and there is nothing to register for.
+            if !core::mem::replace(&mut register, true) {
+                continue;
+            }
+            match this.state.progress.timer.deadline() {
+                Some(at) if this.is_over(at, context) => {}
+                _ => break,
+            }
+        }
+        if this.thread.tcb.is_interrupted() {
+            let done = this.state.done;
+            return Poll::Ready(if done > 0 { Ok(done) } else { Err(Errno::ERESTARTSYS) });
+        }
+        Poll::Pending
+    }
+}
+
+impl<D> Drop for Waiting<'_, D> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.call.file.queue() {
+            queue.leave(&mut self.place);
         }
     }
 }

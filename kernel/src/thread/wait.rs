@@ -31,6 +31,17 @@ pub enum Restart {
     Futex(FutexWait),
 }
 
+/// What ends a wait.
+const INTERRUPTS: Work = Work::SIGNAL.union(Work::EXIT).union(Work::STOP);
+
+impl Tcb {
+    /// Whether something came that ends a wait: `ERESTARTSYS`. A wait looks at its own condition
+    /// first.
+    pub fn is_interrupted(&self) -> bool {
+        self.work().intersects(INTERRUPTS)
+    }
+}
+
 impl Thread {
     /// Waits for `future`, or for a signal.
     ///
@@ -41,8 +52,7 @@ impl Thread {
     /// # Cancel safety
     /// As `future`.
     pub async fn wait<F: Future>(&self, future: F) -> Result<F::Output> {
-        let interrupts = Work::SIGNAL | Work::EXIT | Work::STOP;
-        interruptible(&self.tcb, interrupts, future).await
+        interruptible(&self.tcb, INTERRUPTS, future).await
     }
 
     /// Waits for `future`, or for the order to end.
