@@ -150,6 +150,42 @@ impl<'a> Sink<'a> {
         Ok(len)
     }
 
+    /// Writes all of `from`, a record that makes no sense in parts: after a fault nothing counts as
+    /// written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_whole(&mut self, from: &[u8]) -> Result<(), Fault> {
+        let (done, place) = (self.done, self.place());
+        self.write(from).map(drop).inspect_err(|_| self.go_back(done, place))
+    }
+
+    /// Makes sure that the next `len` bytes can be written, which zeroes them; nothing counts as
+    /// written. For who takes what it writes from a queue, and cannot put it back.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn prepare(&mut self, len: usize) -> Result<(), Fault> {
+        let (done, place) = (self.done, self.place());
+        let result = self.write_zeros(len).map(drop);
+        self.go_back(done, place);
+        result
+    }
+
+    fn place(&self) -> Option<(&'a [Segment], usize)> {
+        match self.target {
+            Target::User(_, segments, offset) => Some((segments, offset)),
+            Target::Kernel(_) => None,
+        }
+    }
+
+    fn go_back(&mut self, done: usize, place: Option<(&'a [Segment], usize)>) {
+        self.done = done;
+        if let (Target::User(_, segments, offset), Some(place)) = (&mut self.target, place) {
+            (*segments, *offset) = place;
+        }
+    }
+
     /// Counts `len` bytes as written without touching them: a call that goes on after a wait.
     pub fn skip(&mut self, len: usize) -> usize {
         let len = len.min(self.remaining());
@@ -210,6 +246,23 @@ mod tests {
         let mut back = [0; 4];
         frame.read(0, &mut back);
         assert_eq!(&back, b"cdef");
+    }
+
+    #[test]
+    fn a_record_is_written_as_a_whole_or_not_at_all() {
+        let space = space();
+        let segments = [(VirtAddr::new(BASE + PAGE_SIZE), 2), (VirtAddr::new(BASE), 4)];
+        let mut sink = Sink::user(&space, &segments);
+        assert_eq!(sink.prepare(6), Ok(()));
+        assert_eq!((sink.done(), sink.remaining()), (0, 6));
+        assert_eq!(sink.write_whole(b"abcdef"), Ok(()));
+        let segments = [(VirtAddr::new(BASE + 2 * PAGE_SIZE - 3), 8)];
+        let mut sink = Sink::user(&space, &segments);
+        let hole = VirtAddr::new(BASE + 2 * PAGE_SIZE);
+        assert_eq!(sink.prepare(8).unwrap_err().at, hole);
+        assert_eq!(sink.write_whole(b"abcdefgh").unwrap_err().at, hole);
+        assert_eq!((sink.done(), sink.remaining()), (0, 8));
+        assert_eq!(sink.write(b"abc"), Ok(3), "the place is the first again");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub trait OpenNode: Send + Sync {
 
     /// Which events are there now.
     fn poll(&self) -> Events {
-        Events::IN | Events::OUT
+        Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
     }
 
     /// Where to wait for events, if they change.

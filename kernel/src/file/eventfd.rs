@@ -39,8 +39,10 @@ impl EventFd {
         };
         let before = self.count.fetch_update(SeqCst, SeqCst, take).map_err(|_| Errno::EAGAIN)?;
         let taken = if self.semaphore { 1 } else { before };
-        if let Err(fault) = to.write(&taken.to_ne_bytes()) {
+        if let Err(fault) = to.write_whole(&taken.to_ne_bytes()) {
             self.count.fetch_add(taken, SeqCst);
+            // Who looked in between found nothing.
+            self.queue.wake_all(Events::IN.bits());
             return Err(fault.into());
         }
         self.queue.wake_all(Events::OUT.bits());
@@ -50,12 +52,18 @@ impl EventFd {
     /// Adds the number in eight bytes.
     ///
     /// # Errors
-    /// - `EINVAL`: fewer than eight bytes, or the number is 2^64 - 1.
+    /// - `EINVAL`: not eight bytes, or the number is 2^64 - 1.
     /// - `EAGAIN`: the count would go over 2^64 - 2.
     pub fn write(&self, from: &mut Source<'_>) -> Result<usize> {
-        if from.remaining() < 8 {
+        if from.remaining() != 8 {
             return Err(Errno::EINVAL);
         }
+        let begin = from.done();
+        // What could not be added is taken again when there is room.
+        self.add(from).inspect_err(|_| from.rewind(begin))
+    }
+
+    fn add(&self, from: &mut Source<'_>) -> Result<usize> {
         let mut bytes = [0; 8];
         from.read(&mut bytes)?;
         let number = u64::from_ne_bytes(bytes);
@@ -128,6 +136,13 @@ mod tests {
         assert_eq!(write(&event, u64::MAX - 1), Ok(8));
         assert_eq!(event.events(), Events::IN);
         assert_eq!(write(&event, 1), Err(Errno::EAGAIN));
+        let two = 2_u64.to_ne_bytes();
+        let mut later = Source::kernel(&two);
+        assert_eq!(event.write(&mut later), Err(Errno::EAGAIN));
+        assert_eq!(read(&event), Ok(u64::MAX - 1));
+        assert_eq!(event.write(&mut later), Ok(8));
+        assert_eq!(read(&event), Ok(2));
         assert_eq!(event.write(&mut Source::kernel(&[0; 7])), Err(Errno::EINVAL));
+        assert_eq!(event.write(&mut Source::kernel(&[0; 9])), Err(Errno::EINVAL));
     }
 }

@@ -298,7 +298,15 @@ impl File {
             // Character devices of this kind accept any position and ignore it.
             Object::Memory(_) => Ok(0),
             Object::Kmsg(file) => kmsg::seek(file, by, whence),
-            _ => Err(Errno::ESPIPE),
+            // As are these: Linux's files without an inode have an offset that nothing uses.
+            Object::EventFd(_)
+            | Object::Epoll(_)
+            | Object::Timer(_)
+            | Object::Signals(_)
+            | Object::Inotify(_) => Ok(0),
+            Object::Pipe(_) | Object::Tty(_) | Object::PtyMaster(_) | Object::Pid(_) => {
+                Err(Errno::ESPIPE)
+            }
         }
     }
 
@@ -311,7 +319,7 @@ impl File {
             Object::Tty(open) => open.poll(),
             Object::PtyMaster(master) => master.poll(),
             Object::EventFd(event) => event.events(),
-            Object::Epoll(epoll) => epoll.events(),
+            Object::Epoll(epoll) => epoll.events(thread),
             Object::Timer(timer) => timer.events(),
             Object::Signals(signals) => signals.events(thread),
             Object::Pid(pid) => pid.events(),

@@ -8,6 +8,7 @@ use super::File;
 use abi::{Errno, Fd, Result};
 use alloc::{sync::Arc, vec::Vec};
 use arrayvec::ArrayVec;
+use fs::OpenFlags;
 use spin::RwLock;
 
 /// The largest table whatever the limit says (`/proc/sys/fs/nr_open`).
@@ -58,6 +59,16 @@ impl FdTable {
             Some(Some(slot)) => Ok(Arc::clone(&slot.file)),
             _ => Err(Errno::EBADF),
         }
+    }
+
+    /// Like [`get`](Self::get), for calls that do something with the file itself.
+    ///
+    /// # Errors
+    /// - `EBADF`: nothing is open there, or a mere place (`O_PATH`).
+    #[inline]
+    pub fn get_opened(&self, fd: Fd) -> Result<Arc<File>> {
+        let file = self.get(fd)?;
+        if file.flags().contains(OpenFlags::PATH) { Err(Errno::EBADF) } else { Ok(file) }
     }
 
     /// Opens `file` at the lowest free number from `from` on and below `limit` (`RLIMIT_NOFILE`).

@@ -177,14 +177,24 @@ impl Epoll {
         Ok(())
     }
 
-    /// Takes at most `most` ready items, asking each file again; empty if none is ready.
-    pub fn take(&self, thread: &Thread, most: usize) -> Vec<(Events, u64)> {
-        let mut found = Vec::new();
+    /// Gives at most `most` ready items to `report`, asking each file again; returns how many. An
+    /// item whose report fails is as if it had not been asked for.
+    ///
+    /// # Errors
+    /// Those of `report`, if the first one fails.
+    pub fn take(
+        &self,
+        thread: &Thread,
+        most: usize,
+        report: &mut dyn FnMut(usize, Events, u64) -> Result<()>,
+    ) -> Result<usize> {
+        let mut found = 0;
+        let mut result = Ok(());
         let mut again = VecDeque::new();
         // Bounded by what is listed now: level-triggered items go back only at the end.
         let listed = self.shared.ready.lock().len();
         for _ in 0..listed {
-            if found.len() == most {
+            if found == most {
                 break;
             }
             let Some(item) = self.shared.ready.lock().pop_front() else { break };
@@ -198,7 +208,12 @@ impl Epoll {
             if events.is_empty() {
                 continue;
             }
-            found.push((events, item.data.load(Ordering::Relaxed)));
+            result = report(found, events, item.data.load(Ordering::Relaxed));
+            if result.is_err() {
+                item.list_first(&self.shared);
+                break;
+            }
+            found += 1;
             let flags = item.flags();
             if flags.contains(EpollFlags::ONE_SHOT) {
                 item.disarmed.store(true, Ordering::SeqCst);
@@ -209,16 +224,23 @@ impl Epoll {
         for item in again {
             item.list(&self.shared);
         }
-        found
+        if found == 0 { result.map(|()| 0) } else { Ok(found) }
     }
 
-    /// Whether a ready item is listed, for those who watch this instance.
-    pub fn events(&self) -> Events {
-        if self.shared.ready.lock().is_empty() {
-            Events::empty()
-        } else {
-            Events::IN | Events::RDNORM
+    /// Whether an item is ready, for those who watch this instance. Those that were listed and are
+    /// ready no longer leave the list.
+    pub fn events(&self, thread: &Thread) -> Events {
+        let listed = self.shared.ready.lock().len();
+        for _ in 0..listed {
+            let Some(item) = self.shared.ready.lock().pop_front() else { break };
+            item.listed.store(false, Ordering::SeqCst);
+            let ready = item.live_file().is_some_and(|file| !item.ready(thread, &file).is_empty());
+            if ready {
+                item.list_first(&self.shared);
+                return Events::IN | Events::RDNORM;
+            }
         }
+        Events::empty()
     }
 
     /// Who waits for ready items.
@@ -303,6 +325,13 @@ impl Item {
     fn list(self: &Arc<Self>, shared: &Shared) {
         if !self.listed.swap(true, Ordering::SeqCst) {
             shared.ready.lock().push_back(Arc::clone(self));
+        }
+    }
+
+    /// Lists it before all others.
+    fn list_first(self: &Arc<Self>, shared: &Shared) {
+        if !self.listed.swap(true, Ordering::SeqCst) {
+            shared.ready.lock().push_front(Arc::clone(self));
         }
     }
 

@@ -94,6 +94,12 @@ impl Limits {
         self.0[resource as usize]
     }
 
+    /// Raises the soft limit of CPU time, at most to the hard one.
+    pub(super) fn raise_cpu(&mut self, soft: u64) {
+        let limit = &mut self.0[Resource::Cpu as usize];
+        limit.soft = soft.min(limit.hard);
+    }
+
     /// Sets the limit of `resource`; `privileged` may raise the hard limit.
     ///
     /// # Errors

@@ -265,6 +265,18 @@ impl Process {
         self.limits.lock().get(resource).soft
     }
 
+    /// Its CPU time has passed `RLIMIT_CPU`: which signal says so. As on Linux, each `SIGXCPU`
+    /// raises the soft limit by a second.
+    pub fn pass_cpu_limit(&self) -> Signal {
+        let mut limits = self.limits.lock();
+        let Limit { soft, hard } = limits.get(Resource::Cpu);
+        if self.cpu_time().as_secs() >= hard {
+            return Signal::KILL;
+        }
+        limits.raise_cpu(soft.saturating_add(1));
+        Signal::XCPU
+    }
+
     /// One more than the highest descriptor it may open (`RLIMIT_NOFILE`).
     pub fn descriptor_limit(&self) -> u64 {
         self.limit(Resource::Files)

@@ -4,11 +4,13 @@
 
 use super::Process;
 use crate::thread::Tcb;
+use alloc::sync::Arc;
 use core::{
     ops::AddAssign,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+use executor::TaskRef;
 
 /// Resources used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +104,7 @@ impl Tcb {
     /// CPU time used so far.
     pub fn cpu_time(&self) -> Duration {
         executor::charge();
-        self.task().map_or(Duration::ZERO, executor::TaskRef::cpu_time)
+        self.task().map_or(Duration::ZERO, TaskRef::cpu_time)
     }
 }
 
@@ -119,6 +121,13 @@ impl Process {
             usage += thread.usage();
         }
         usage
+    }
+
+    /// Like [`cpu_time`](Self::cpu_time), in user mode only.
+    pub fn user_time(&self) -> Duration {
+        let of = |thread: &Arc<Tcb>| thread.task().map_or(Duration::ZERO, TaskRef::user_time);
+        let ended = self.usage.lock().threads.user;
+        ended + self.live_threads().iter().map(of).sum::<Duration>()
     }
 
     /// CPU time of all threads, ended ones included.

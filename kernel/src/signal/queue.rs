@@ -1,6 +1,6 @@
 //! Signals that wait to be delivered.
 
-use super::{Info, SignalSet};
+use super::{Info, SignalSet, code};
 use abi::{Errno, Result};
 use alloc::vec::Vec;
 
@@ -23,7 +23,8 @@ impl Pending {
     /// - `EAGAIN`: a real-time signal, and `max` are queued.
     pub fn push(&mut self, info: Info, max: u64) -> Result<()> {
         let signal = info.signal;
-        if !signal.is_realtime() && self.set.contains(signal) {
+        // Each timer has a place of its own.
+        if !signal.is_realtime() && self.set.contains(signal) && info.code != code::TIMER {
             return Ok(());
         }
         if signal.is_realtime() && self.queue.len() as u64 >= max {
@@ -52,6 +53,15 @@ impl Pending {
         }
         self.queue.retain(|info| !set.contains(info.signal));
         self.set = self.set & !set;
+    }
+
+    /// Drops the pending entries that match.
+    pub fn remove(&mut self, matches: impl Fn(&Info) -> bool) {
+        self.queue.retain(|info| !matches(info));
+        self.set = self.queue.iter().fold(SignalSet::EMPTY, |mut set, info| {
+            set.insert(info.signal);
+            set
+        });
     }
 
     /// The pending entry that `matches`, to be changed in place.

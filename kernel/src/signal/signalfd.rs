@@ -44,16 +44,17 @@ impl SignalFd {
     /// - `EINVAL`: not room for one.
     /// - `EAGAIN`: none is pending.
     pub fn read(&self, thread: &Thread, to: &mut Sink<'_>) -> Result<usize> {
-        if to.remaining() < RECORD {
+        // A fault that has been resolved goes on behind the records that are there.
+        if to.done() == 0 && to.remaining() < RECORD {
             return Err(Errno::EINVAL);
         }
-        let mut count = 0;
-        while to.remaining() >= RECORD {
+        while to.remaining() >= RECORD && !self.events(thread).is_empty() {
+            // A signal that is taken cannot be put back.
+            to.prepare(RECORD)?;
             let Some(info) = dequeue(thread, self.mask()) else { break };
-            to.write(&record(&info))?;
-            count += RECORD;
+            to.write_whole(&record(&info))?;
         }
-        if count == 0 { Err(Errno::EAGAIN) } else { Ok(count) }
+        if to.done() == 0 { Err(Errno::EAGAIN) } else { Ok(to.done()) }
     }
 
     /// Whether a signal is pending for `thread`.

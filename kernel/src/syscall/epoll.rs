@@ -4,7 +4,7 @@ use super::{Outcome, Row, UserPtr, row};
 use crate::{
     file::{File, Object},
     poll::{Epoll, EpollFlags, Interest},
-    thread::Thread,
+    thread::{Restart, Thread},
 };
 use abi::{Errno, Events, Fd, Result, Timespec, file::EpollEvent};
 use alloc::{boxed::Box, sync::Arc};
@@ -72,9 +72,17 @@ fn epoll_ctl(
     const ADD: u32 = 1;
     const DELETE: u32 = 2;
     const MODIFY: u32 = 3;
+    // What may be asked for together with EPOLLEXCLUSIVE.
+    const EXCLUSIVE_BITS: u32 = EpollFlags::EXCLUSIVE.bits()
+        | EpollFlags::WAKE_UP.bits()
+        | EpollFlags::EDGE.bits()
+        | Events::IN.bits()
+        | Events::OUT.bits()
+        | Events::ERR.bits()
+        | Events::HUP.bits();
     let event = if operation == DELETE { EpollEvent::default() } else { thread.read(event)? };
-    let epoll_file = thread.files.get(epfd)?;
-    let file = thread.files.get(fd)?;
+    let epoll_file = thread.files.get_opened(epfd)?;
+    let file = thread.files.get_opened(fd)?;
     if file.queue().is_none() {
         return Err(Errno::EPERM);
     }
@@ -89,9 +97,8 @@ fn epoll_ctl(
     };
     match operation {
         ADD => {
-            let exclusive = interest.flags.contains(EpollFlags::EXCLUSIVE);
-            if exclusive
-                && (file.as_epoll().is_some() || interest.flags.contains(EpollFlags::ONE_SHOT))
+            if interest.flags.contains(EpollFlags::EXCLUSIVE)
+                && (file.as_epoll().is_some() || event.events & !EXCLUSIVE_BITS != 0)
             {
                 return Err(Errno::EINVAL);
             }
@@ -164,7 +171,7 @@ fn wait(
     if most > i32::MAX as usize / size_of::<EpollEvent>() {
         return Err(Errno::EINVAL);
     }
-    let file = thread.files.get(epfd)?;
+    let file = thread.files.get_opened(epfd)?;
     let found = take(thread, instance(&file)?, events, most)?;
     if found > 0 || timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Ok(Outcome::Done(found));
@@ -189,24 +196,21 @@ async fn wait_until(
             return Ok(found);
         }
         let waited = match deadline {
-            None => thread.wait(listener).await.map(|_| true),
+            None => thread.wait_restartable(listener, Restart::None).await.map(|_| true),
             Some(at) => thread
-                .wait(select(listener, sleep_until(at)))
+                .wait_restartable(select(listener, sleep_until(at)), Restart::None)
                 .await
                 .map(|first| matches!(first, Either::First(_))),
         };
-        match waited {
-            Ok(true) => {}
-            Ok(false) => return take(thread, epoll, events, most),
-            Err(_) => return Err(Errno::EINTR),
+        // Never restarted, not even after a stop; the mask is the call's until the handler runs.
+        if !waited? {
+            return take(thread, epoll, events, most);
         }
     }
 }
 
 fn take(thread: &Thread, epoll: &Epoll, to: UserPtr<EpollEvent>, most: usize) -> Result<usize> {
-    let found = epoll.take(thread, most);
-    for (index, (events, data)) in found.iter().enumerate() {
-        thread.write(to.nth(index)?, &EpollEvent { events: events.bits(), data: *data })?;
-    }
-    Ok(found.len())
+    epoll.take(thread, most, &mut |index, events, data| {
+        thread.write(to.nth(index)?, &EpollEvent { events: events.bits(), data })
+    })
 }

@@ -119,7 +119,7 @@ fn deadline(
         return Ok(Some(framework::time::now().saturating_add(time)));
     }
     let clock = if realtime { Clock::Realtime } else { Clock::Monotonic };
-    clock.instant(time).map(Some)
+    Ok(Some(clock.instant(time)))
 }
 
 /// Waits as long as the word has the expected value.

@@ -46,7 +46,7 @@ fn add_watch(thread: &Thread, fd: Fd, path: UserPtr<u8>, mask: u32) -> Result<Ou
     if !mask.intersects(WatchMask::ALL) {
         return Err(Errno::EINVAL);
     }
-    let file = thread.files.get(fd)?;
+    let file = thread.files.get_opened(fd)?;
     if !matches!(file.object(), Object::Inotify(_))
         || mask.contains(WatchMask::ADD | WatchMask::CREATE)
     {
@@ -71,7 +71,7 @@ fn add_watch(thread: &Thread, fd: Fd, path: UserPtr<u8>, mask: u32) -> Result<Ou
 ///
 /// Source: inotify_rm_watch(2)
 fn rm_watch(thread: &Thread, fd: Fd, watch: i32) -> Result<()> {
-    let file = thread.files.get(fd)?;
+    let file = thread.files.get_opened(fd)?;
     let Object::Inotify(instance) = file.object() else { return Err(Errno::EINVAL) };
     instance.remove(watch)
 }

@@ -76,10 +76,7 @@ mod request {
 ///
 /// Source: ioctl(2), ioctl_tty(2)
 fn ioctl(thread: &Thread, fd: Fd, request: u32, argument: usize) -> Result<Outcome<'_>> {
-    let file = thread.files.get(fd)?;
-    if file.flags().contains(OpenFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
+    let file = thread.files.get_opened(fd)?;
     match request {
         any::FIOCLEX => thread.files.set_close_on_exec(fd, true)?,
         any::FIONCLEX => thread.files.set_close_on_exec(fd, false)?,

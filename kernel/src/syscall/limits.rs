@@ -44,13 +44,16 @@ fn setrlimit(thread: &Thread, resource: u32, limit: UserPtr<Limit>) -> Result<()
     set(thread, thread.process(), Resource::new(resource)?, limit)
 }
 
-fn set(thread: &Thread, target: &Process, resource: Resource, limit: Limit) -> Result<()> {
+fn set(thread: &Thread, target: &Arc<Process>, resource: Resource, limit: Limit) -> Result<()> {
     let privileged = if thread.credentials.has(Capabilities::SYS_RESOURCE) {
         Privilege::SysResource
     } else {
         Privilege::None
     };
     target.limits.lock().set(resource, limit, privileged)?;
+    if resource == Resource::Cpu {
+        crate::time::watch_cpu_limit(target);
+    }
     let memory = target.main_thread().and_then(|thread| thread.view.lock().memory.clone());
     if let Some(memory) = memory {
         let limits = memory.limits();

@@ -92,7 +92,7 @@ fn poll_until(
     let mut watched = Vec::new();
     watched.try_reserve_exact(list.len()).map_err(|_| Errno::ENOMEM)?;
     watched.extend(list.iter().map(|one| Watched {
-        file: if one.fd < 0 { None } else { thread.files.get(Fd(one.fd)).ok() },
+        file: if one.fd < 0 { None } else { thread.files.get_opened(Fd(one.fd)).ok() },
         events: Events::from_bits_retain(u32::from(one.events)),
     }));
     let mut found = report(thread, fds, &list, &watched)?;
@@ -233,7 +233,7 @@ fn select_until(
         let events: Events = (0..3).filter(|set| wants(*set)).map(|set| KINDS[set]).collect();
         if !events.is_empty() {
             let number = Fd(i32::try_from(fd).map_err(|_| Errno::EBADF)?);
-            watched.push(Watched { file: Some(thread.files.get(number)?), events });
+            watched.push(Watched { file: Some(thread.files.get_opened(number)?), events });
             fds.push(fd);
         }
     }

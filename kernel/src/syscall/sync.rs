@@ -2,12 +2,12 @@
 
 use super::{Outcome, Row, row};
 use crate::{
-    file::{File, Object},
+    file::Object,
     thread::Thread,
 };
 use abi::{Errno, Fd, Result};
-use alloc::{sync::Arc, vec::Vec};
-use fs::{Allocate, Grow, Kind, OpenFlags};
+use alloc::vec::Vec;
+use fs::{Allocate, Grow, Kind};
 
 pub(super) const ROWS: &[Row] = &[
     row!(73 "flock" (fd: Fd, operation: u32) => flock, Full),
@@ -32,14 +32,8 @@ fn flock(thread: &Thread, fd: Fd, operation: u32) -> Result<Outcome<'_>> {
     if operation & MANDATORY != 0 {
         return Ok(Outcome::Done(0));
     }
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     thread.lock_file(file, operation)
-}
-
-/// The file behind `fd`, which is not a mere place (`O_PATH`).
-fn opened(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
-    let file = thread.files.get(fd)?;
-    if file.flags().contains(OpenFlags::PATH) { Err(Errno::EBADF) } else { Ok(file) }
 }
 
 /// Writes a file back.
@@ -49,7 +43,7 @@ fn opened(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
 ///
 /// Source: fsync(2)
 fn fsync(thread: &Thread, fd: Fd) -> Result<()> {
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     let node = file.node()?;
     if !matches!(node.inode().kind(), Kind::Regular | Kind::Directory) {
         return Err(Errno::EINVAL);
@@ -74,7 +68,7 @@ fn sync(thread: &Thread) -> Result<()> {
 ///
 /// Source: syncfs(2)
 fn syncfs(thread: &Thread, fd: Fd) -> Result<()> {
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     file.path().mount().super_block().file_system().sync(&thread.caller())
 }
 
@@ -86,7 +80,7 @@ fn syncfs(thread: &Thread, fd: Fd) -> Result<()> {
 /// Source: sync_file_range(2)
 fn sync_file_range(thread: &Thread, fd: Fd, offset: i64, len: i64, flags: u32) -> Result<()> {
     const KNOWN: u32 = 7;
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     if flags & !KNOWN != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL);
     }
@@ -104,7 +98,7 @@ fn sync_file_range(thread: &Thread, fd: Fd, offset: i64, len: i64, flags: u32) -
 ///
 /// Source: readahead(2)
 fn readahead(thread: &Thread, fd: Fd, _offset: i64, _count: usize) -> Result<()> {
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     file.check_readable()?;
     match file.node()?.pages() {
         Some(_) => Ok(()),
@@ -120,7 +114,7 @@ fn readahead(thread: &Thread, fd: Fd, _offset: i64, _count: usize) -> Result<()>
 /// Source: posix_fadvise(2)
 fn fadvise64(thread: &Thread, fd: Fd, _offset: i64, len: i64, advice: i32) -> Result<()> {
     const ADVICES: core::ops::RangeInclusive<i32> = 0..=5;
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     if matches!(file.object(), Object::Pipe(_)) {
         return Err(Errno::ESPIPE);
     }
@@ -139,7 +133,7 @@ fn fadvise64(thread: &Thread, fd: Fd, _offset: i64, len: i64, advice: i32) -> Re
 fn fallocate(thread: &Thread, fd: Fd, mode: u32, offset: i64, len: i64) -> Result<()> {
     const KEEP_SIZE: u32 = 1;
     const PUNCH_HOLE: u32 = 2;
-    let file = opened(thread, fd)?;
+    let file = thread.files.get_opened(fd)?;
     let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
     let len = u64::try_from(len).ok().filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
     let what = match mode {

@@ -4,7 +4,7 @@ use super::{Outcome, Row, UserPtr, row};
 use crate::{
     cred::Capabilities,
     thread::{Restart, Thread},
-    time::{self, Clock},
+    time::{self, Clock, CpuClock},
 };
 use abi::{Errno, Result, Timespec, Timeval};
 use alloc::boxed::Box;
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
     row!(229 "clock_getres" (clock: i32, resolution: Option<UserPtr<Timespec>>)
         => clock_getres, Full),
     row!(230 "clock_nanosleep" (clock: i32, flags: u32, request: UserPtr<Timespec>,
-        remaining: Option<UserPtr<Timespec>>) => clock_nanosleep, Partial, "CPU clocks"),
+        remaining: Option<UserPtr<Timespec>>) => clock_nanosleep, Full),
 ];
 
 /// `struct timezone`.
@@ -75,8 +75,8 @@ pub(super) fn sleep_restartable(
 /// Sleeps for or until a time on a clock.
 ///
 /// # Errors
-/// - `EINVAL`: no such clock or no time; the caller's own CPU clock.
-/// - `EOPNOTSUPP`: another CPU clock.
+/// - `EINVAL`: no such clock or no time.
+/// - `EOPNOTSUPP`: the caller's own CPU clock, a raw or a coarse one.
 /// - `EINTR`: a signal was caught.
 ///
 /// Source: clock_nanosleep(2)
@@ -88,23 +88,27 @@ fn clock_nanosleep(
     remaining: Option<UserPtr<Timespec>>,
 ) -> Result<Outcome<'_>> {
     const ABSTIME: u32 = 1;
-    let clock = Clock::new(clock)?;
-    if matches!(clock, Clock::ThreadCpu(_)) {
-        return Err(Errno::EINVAL);
+    let clock = Clock::for_timers(clock)?;
+    if clock == Clock::ThreadCpu(None) {
+        return Err(Errno::EOPNOTSUPP);
     }
+    let cpu = clock.cpu_clock(thread)?;
     let request = Duration::try_from(thread.read(request)?)?;
+    if let Some(cpu) = cpu {
+        let at = clock.instant(request);
+        let past = Duration::from_nanos(cpu.now().as_nanos());
+        let until = if flags & ABSTIME != 0 { at } else { at.saturating_add(past) };
+        let remaining = remaining.filter(|_| flags & ABSTIME == 0);
+        return Ok(Outcome::Wait(Box::pin(sleep_on_cpu_clock(thread, cpu, until, remaining))));
+    }
     if flags & ABSTIME == 0 {
-        if matches!(clock, Clock::ProcessCpu(_)) {
-            return Err(Errno::EOPNOTSUPP);
-        }
         let deadline = framework::time::now().saturating_add(request);
         return Ok(sleep_restartable(thread, deadline, remaining));
     }
-    clock.instant(request)?;
     Ok(Outcome::Wait(Box::pin(async move {
         loop {
             // Computed again after each wait: the wall clock may have been set.
-            let deadline = clock.instant(request)?;
+            let deadline = clock.instant(request);
             if framework::time::now() >= deadline {
                 return Ok(0);
             }
@@ -112,6 +116,32 @@ fn clock_nanosleep(
             thread.wait(woken).await.map_err(|_| Errno::ERESTARTNOHAND)?;
         }
     })))
+}
+
+/// Sleeps until others have used up CPU time.
+async fn sleep_on_cpu_clock(
+    thread: &Thread,
+    clock: CpuClock,
+    until: Instant,
+    remaining: Option<UserPtr<Timespec>>,
+) -> Result<usize> {
+    let (mut looked, mut pause) = (Instant::from_nanos(0), Duration::ZERO);
+    loop {
+        let now = clock.now();
+        // Who has ended uses no more: nothing will come.
+        if now >= until || clock.used().is_none() {
+            return Ok(0);
+        }
+        let left = until.saturating_since(now);
+        let (at, next_pause) = clock.next_look(left, pause, now == looked);
+        (looked, pause) = (now, next_pause);
+        clock.charge();
+        if thread.wait_restartable(sleep_until(at), Restart::None).await.is_err() {
+            let left = until.saturating_since(clock.now());
+            thread.write_optional(remaining, &Timespec::from(left))?;
+            return Err(Errno::ERESTART_RESTARTBLOCK);
+        }
+    }
 }
 
 /// Stores the UNIX time; the time zone is UTC.

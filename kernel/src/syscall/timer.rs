@@ -5,7 +5,7 @@ use crate::{
     file::{File, Object},
     signal::{Info, code},
     thread::Thread,
-    time::{Clock, SignalTimer, Target, TimerFd},
+    time::{Clock, CpuClock, SignalTimer, Target, TimerFd, WallClock},
 };
 use abi::{Errno, Fd, Itimerspec, Itimerval, Pid, Result, Signal, Timespec};
 use alloc::sync::Arc;
@@ -15,26 +15,23 @@ use fs::OpenFlags;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(super) const ROWS: &[Row] = &[
-    row!(36 "getitimer" (which: i32, value: UserPtr<Itimerval>) => getitimer, Partial,
-        "ITIMER_VIRTUAL, ITIMER_PROF"),
+    row!(36 "getitimer" (which: i32, value: UserPtr<Itimerval>) => getitimer, Full),
     row!(37 "alarm" (seconds: u32) => alarm, Full),
     row!(38 "setitimer" (which: i32, new: Option<UserPtr<Itimerval>>,
-        old: Option<UserPtr<Itimerval>>) => setitimer, Partial, "ITIMER_VIRTUAL, ITIMER_PROF"),
+        old: Option<UserPtr<Itimerval>>) => setitimer, Full),
     row!(222 "timer_create" (clock: i32, event: Option<UserPtr<SigEvent>>, id: UserPtr<u32>)
-        => timer_create, Partial, "CPU clocks"),
-    row!(223 "timer_settime" (id: u32, flags: u32, new: UserPtr<Itimerspec>,
+        => timer_create, Full),
+    row!(223 "timer_settime" (id: u32, flags: u32, new: Option<UserPtr<Itimerspec>>,
         old: Option<UserPtr<Itimerspec>>) => timer_settime, Full),
     row!(224 "timer_gettime" (id: u32, value: UserPtr<Itimerspec>) => timer_gettime, Full),
     row!(225 "timer_getoverrun" (id: u32) => timer_getoverrun, Full),
     row!(226 "timer_delete" (id: u32) => timer_delete, Full),
     row!(283 "timerfd_create" (clock: i32, flags: u32) => timerfd_create, Full),
     row!(286 "timerfd_settime" (fd: Fd, flags: u32, new: UserPtr<Itimerspec>,
-        old: Option<UserPtr<Itimerspec>>) => timerfd_settime, Partial,
-        "TFD_TIMER_CANCEL_ON_SET"),
+        old: Option<UserPtr<Itimerspec>>) => timerfd_settime, Full),
     row!(287 "timerfd_gettime" (fd: Fd, value: UserPtr<Itimerspec>) => timerfd_gettime, Full),
 ];
 
-const ITIMER_REAL: i32 = 0;
 /// `TIMER_ABSTIME`, `TFD_TIMER_ABSTIME`.
 const ABSTIME: u32 = 1;
 /// The most timers of a process.
@@ -43,10 +40,40 @@ const TIMERS_MAX: usize = 1024;
 /// The process's real-time interval timer, made when it is first needed.
 fn real_timer(thread: &Thread) -> Arc<SignalTimer> {
     let process = thread.process();
+    let target = Target::Process(Arc::downgrade(process));
+    let make = || Arc::new(SignalTimer::new(target, Info::kernel(Signal::ALRM)));
+    Arc::clone(process.timers.lock().real.get_or_insert_with(make))
+}
+
+/// An interval timer of the process, made when it is first needed.
+///
+/// # Errors
+/// - `EINVAL`: there is no such one.
+fn interval_timer(thread: &Thread, which: i32) -> Result<Arc<SignalTimer>> {
+    const REAL: i32 = 0;
+    const VIRTUAL: i32 = 1;
+    const PROFILE: i32 = 2;
+    let process = thread.process();
+    let weak = || Arc::downgrade(process);
+    let make = |clock, signal| {
+        let target = Target::Process(weak());
+        Arc::new(SignalTimer::on_clock(Some(clock), target, Info::kernel(signal)))
+    };
     let mut timers = process.timers.lock();
-    let target = || Target::Process(Arc::downgrade(process));
-    let make = || Arc::new(SignalTimer::new(target(), Info::kernel(Signal::ALRM)));
-    Arc::clone(timers.real.get_or_insert_with(make))
+    let timer = match which {
+        REAL => {
+            drop(timers);
+            return Ok(real_timer(thread));
+        }
+        VIRTUAL => {
+            timers.user.get_or_insert_with(|| make(CpuClock::User(weak()), Signal::VTALRM))
+        }
+        PROFILE => {
+            timers.profile.get_or_insert_with(|| make(CpuClock::Process(weak()), Signal::PROF))
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok(Arc::clone(timer))
 }
 
 fn after(time: Duration) -> Option<Instant> {
@@ -74,20 +101,18 @@ fn to_itimerval((left, interval): (Duration, Duration)) -> Itimerval {
 /// Stores an interval timer.
 ///
 /// # Errors
-/// - `EINVAL`: another timer than the real-time one.
+/// - `EINVAL`: no such timer.
 ///
 /// Source: getitimer(2)
 fn getitimer(thread: &Thread, which: i32, value: UserPtr<Itimerval>) -> Result<()> {
-    if which != ITIMER_REAL {
-        return Err(Errno::EINVAL);
-    }
-    thread.write(value, &to_itimerval(real_timer(thread).get()))
+    let found = interval_timer(thread, which)?.get();
+    thread.write(value, &to_itimerval(found))
 }
 
 /// Sets an interval timer; stores the old setting.
 ///
 /// # Errors
-/// - `EINVAL`: another timer than the real-time one, or no time.
+/// - `EINVAL`: no such timer, or no time.
 ///
 /// Source: setitimer(2)
 fn setitimer(
@@ -96,12 +121,12 @@ fn setitimer(
     new: Option<UserPtr<Itimerval>>,
     old: Option<UserPtr<Itimerval>>,
 ) -> Result<()> {
-    if which != ITIMER_REAL {
-        return Err(Errno::EINVAL);
-    }
     let new = new.map(|new| thread.read(new)).transpose()?.unwrap_or_default();
-    let (value, interval) = (new.it_value.try_into()?, new.it_interval.try_into()?);
-    let before = real_timer(thread).set(after(value), interval);
+    let value = Duration::try_from(new.it_value)?;
+    let interval = Duration::try_from(new.it_interval)?;
+    let timer = interval_timer(thread, which)?;
+    let next = (!value.is_zero()).then(|| timer.now().saturating_add(value));
+    let before = timer.set(next, interval);
     thread.write_optional(old, &to_itimerval(before))
 }
 
@@ -120,7 +145,7 @@ struct SigEvent {
 ///
 /// # Errors
 /// - `EINVAL`: no such clock, kind of notice, signal or thread.
-/// - `EOPNOTSUPP`: a CPU clock.
+/// - `EOPNOTSUPP`: a clock that is only read.
 /// - `EAGAIN`: too many timers.
 ///
 /// Source: timer_create(2)
@@ -134,8 +159,8 @@ fn timer_create(
     const NONE: i32 = 1;
     const THREAD: i32 = 2;
     const THREAD_ID: i32 = 4;
-    let clock = Clock::new(clock)?;
-    clock.instant(Duration::ZERO)?;
+    let clock = Clock::for_timers(clock)?;
+    let cpu_clock = clock.cpu_clock(thread)?;
     let process = thread.process();
     let event = event.map(|event| thread.read(event)).transpose()?;
     let id = {
@@ -166,7 +191,7 @@ fn timer_create(
     let info = Info::timer(signal, id, 0, value);
     debug_assert_eq!(info.code, code::TIMER);
     thread.write(at, &id)?;
-    let timer = Arc::new(SignalTimer::new(target, info));
+    let timer = Arc::new(SignalTimer::on_clock(cpu_clock, target, info));
     let mut timers = process.timers.lock();
     if timers.posix.len() >= TIMERS_MAX {
         return Err(Errno::EAGAIN);
@@ -179,14 +204,19 @@ fn find(thread: &Thread, id: u32) -> Result<(Clock, Arc<SignalTimer>)> {
     thread.process().timers.lock().posix.get(&id).cloned().ok_or(Errno::EINVAL)
 }
 
-/// When a setting expires first, and how often then.
-fn setting(clock: Clock, flags: u32, new: Itimerspec) -> Result<(Option<Instant>, Duration)> {
+/// When a setting expires first on a clock that shows `now`, and how often then.
+fn setting(
+    clock: Clock,
+    now: Instant,
+    flags: u32,
+    new: Itimerspec,
+) -> Result<(Option<Instant>, Duration)> {
     let value = Duration::try_from(new.it_value)?;
     let interval = Duration::try_from(new.it_interval)?;
     let next = match value.is_zero() {
         true => None,
-        false if flags & ABSTIME != 0 => Some(clock.instant(value)?),
-        false => after(value),
+        false if flags & ABSTIME != 0 => Some(clock.instant(value)),
+        false => Some(now.saturating_add(value)),
     };
     Ok((next, interval))
 }
@@ -205,12 +235,12 @@ fn timer_settime(
     thread: &Thread,
     id: u32,
     flags: u32,
-    new: UserPtr<Itimerspec>,
+    new: Option<UserPtr<Itimerspec>>,
     old: Option<UserPtr<Itimerspec>>,
 ) -> Result<()> {
-    let new = thread.read(new)?;
+    let new = thread.read(new.ok_or(Errno::EINVAL)?)?;
     let (clock, timer) = find(thread, id)?;
-    let (next, interval) = setting(clock, flags, new)?;
+    let (next, interval) = setting(clock, timer.now(), flags, new)?;
     let before = timer.set(next, interval);
     thread.write_optional(old, &to_itimerspec(before))
 }
@@ -255,14 +285,15 @@ fn timer_delete(thread: &Thread, id: u32) -> Result<()> {
 /// - `EMFILE`: too many descriptors.
 ///
 /// Source: timerfd_create(2)
-fn timerfd_create(thread: &Thread, clock: i32, flags: u32) -> Result<usize> {
+fn timerfd_create(thread: &Thread, clock_number: i32, flags: u32) -> Result<usize> {
+    const TAI: i32 = 11;
     let allowed = OpenFlags::CLOSE_ON_EXEC | OpenFlags::NON_BLOCKING;
     let flags = OpenFlags::from_bits(flags).filter(|flags| allowed.contains(*flags));
     let flags = flags.ok_or(Errno::EINVAL)?;
-    let clock = Clock::new(clock)?;
-    if clock.instant(Duration::ZERO).is_err() {
-        return Err(Errno::EINVAL);
-    }
+    let clock = match Clock::for_timers(clock_number) {
+        Ok(clock @ (Clock::Realtime | Clock::Monotonic)) if clock_number != TAI => clock,
+        _ => return Err(Errno::EINVAL),
+    };
     let object = Object::Timer(TimerFd::new(clock));
     thread.install_object(object, "[timerfd]", flags | OpenFlags::READ_WRITE)
 }
@@ -287,14 +318,21 @@ fn timerfd_settime(
     new: UserPtr<Itimerspec>,
     old: Option<UserPtr<Itimerspec>>,
 ) -> Result<()> {
+    const CANCEL_ON_SET: u32 = 2;
     let new = thread.read(new)?;
-    let file = thread.files.get(fd)?;
+    let file = thread.files.get_opened(fd)?;
     let timer = timer_of(&file)?;
-    if flags & !ABSTIME != 0 {
+    if flags & !(ABSTIME | CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL);
     }
-    let (next, interval) = setting(timer.clock(), flags, new)?;
-    let before = timer.set(next, interval);
+    let (next, interval) = setting(timer.clock(), framework::time::now(), flags, new)?;
+    let wall = timer.clock() == Clock::Realtime && flags & ABSTIME != 0 && next.is_some();
+    let wall = match (wall, flags & CANCEL_ON_SET != 0) {
+        (false, _) => WallClock::Ignored,
+        (true, false) => WallClock::Followed(Duration::try_from(new.it_value)?),
+        (true, true) => WallClock::Cancels(Duration::try_from(new.it_value)?),
+    };
+    let before = timer.set(next, interval, wall);
     thread.write_optional(old, &to_itimerspec(before))
 }
 
@@ -305,7 +343,7 @@ fn timerfd_settime(
 ///
 /// Source: timerfd_gettime(2)
 fn timerfd_gettime(thread: &Thread, fd: Fd, value: UserPtr<Itimerspec>) -> Result<()> {
-    let file = thread.files.get(fd)?;
+    let file = thread.files.get_opened(fd)?;
     let found = timer_of(&file)?.get();
     thread.write(value, &to_itimerspec(found))
 }

@@ -4,7 +4,7 @@ use super::{Outcome, Row, UserPtr, row};
 use crate::thread::Thread;
 use abi::{Errno, Fd, Result};
 use alloc::vec::Vec;
-use fs::{LookupFlags, OpenFlags, Path, SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};
+use fs::{LookupFlags, Path, SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};
 
 pub(super) const ROWS: &[Row] = &[
     row!(188 "setxattr" (path: UserPtr<u8>, name: UserPtr<u8>, value: UserPtr<u8>, size: usize,
@@ -60,8 +60,7 @@ fn at<'a>(
 
 /// The place behind a descriptor, which is not a mere place (`O_PATH`).
 fn place(thread: &Thread, fd: Fd) -> Result<Path> {
-    let file = thread.files.get(fd)?;
-    if file.flags().contains(OpenFlags::PATH) { Err(Errno::EBADF) } else { Ok(file.path().clone()) }
+    Ok(thread.files.get_opened(fd)?.path().clone())
 }
 
 /// What setxattr(2) stores.

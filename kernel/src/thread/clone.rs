@@ -301,6 +301,10 @@ fn new_process(thread: &Thread, request: &CloneRequest, pid: Pid) -> Arc<Process
     };
     process.exit_signal.store(exit_signal, Ordering::Relaxed);
     process.dumpable.store(own.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
+    process.personality.store(own.personality.load(Ordering::Relaxed), Ordering::Relaxed);
+    let adjustment = own.oom_score_adjustment.load(Ordering::Relaxed);
+    process.oom_score_adjustment.store(adjustment, Ordering::Relaxed);
+    crate::time::watch_cpu_limit(&process);
     process
 }
 

@@ -1,7 +1,9 @@
 //! Clocks (clock_gettime(2)): monotonic since boot, and the wall clock as an offset to it.
 
+use super::CpuClock;
 use crate::thread::Thread;
 use abi::{Errno, Events, Pid, Result};
+use alloc::sync::Arc;
 use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -52,6 +54,11 @@ pub fn set_realtime(time: Duration) {
 /// Woken when the wall clock is set.
 static CHANGED: WaitQueue = WaitQueue::new();
 
+/// Woken when the wall clock is set, for who observes it.
+pub(super) fn wall_clock_changes() -> &'static WaitQueue {
+    &CHANGED
+}
+
 /// Completes when the wall clock is set after this call.
 pub fn wall_clock_change() -> Listener<'static> {
     CHANGED.listen(Events::IN.bits(), false)
@@ -99,6 +106,42 @@ impl Clock {
         }
     }
 
+    /// The clock with this number, for who waits on it.
+    ///
+    /// # Errors
+    /// - `EINVAL`: there is none.
+    /// - `EOPNOTSUPP`: it is only read: raw and coarse ones.
+    pub fn for_timers(number: i32) -> Result<Self> {
+        match number {
+            4..=6 => Err(Errno::EOPNOTSUPP),
+            _ => Self::new(number),
+        }
+    }
+
+    /// Whose CPU time this clock shows; none if it is no CPU clock.
+    ///
+    /// # Errors
+    /// - `EINVAL`: there is no such process or thread.
+    pub fn cpu_clock(self, thread: &Thread) -> Result<Option<CpuClock>> {
+        let pids = &thread.system.pids;
+        Ok(match self {
+            Self::Realtime | Self::Monotonic => None,
+            Self::ProcessCpu(None) => Some(CpuClock::Process(Arc::downgrade(thread.process()))),
+            Self::ThreadCpu(None) => Some(CpuClock::Thread(Arc::downgrade(&thread.tcb))),
+            Self::ProcessCpu(Some(pid)) => {
+                let process = pids.process(pid).ok_or(Errno::EINVAL)?;
+                Some(CpuClock::Process(Arc::downgrade(&process)))
+            }
+            Self::ThreadCpu(Some(pid)) => {
+                let target = pids.thread(pid).ok_or(Errno::EINVAL)?;
+                if !Arc::ptr_eq(&target.process, thread.process()) {
+                    return Err(Errno::EINVAL);
+                }
+                Some(CpuClock::Thread(Arc::downgrade(&target)))
+            }
+        })
+    }
+
     /// The time on this clock.
     ///
     /// # Errors
@@ -115,25 +158,23 @@ impl Clock {
             }
             Self::ThreadCpu(Some(pid)) => {
                 let target = pids.thread(pid).ok_or(Errno::EINVAL)?;
-                let own = alloc::sync::Arc::ptr_eq(&target.process, thread.process());
+                let own = Arc::ptr_eq(&target.process, thread.process());
                 if own { Ok(target.cpu_time()) } else { Err(Errno::EINVAL) }
             }
         }
     }
 
-    /// The moment the clock shows `time`; CPU clocks have none.
-    ///
-    /// # Errors
-    /// - `EOPNOTSUPP`: a CPU clock.
-    pub fn instant(self, time: Duration) -> Result<Instant> {
+    /// The moment the clock shows `time`; that of a CPU clock is one of its own.
+    pub fn instant(self, time: Duration) -> Instant {
         match self {
-            Self::Monotonic => Ok(Instant::from_nanos(nanos(time))),
+            Self::Monotonic | Self::ProcessCpu(_) | Self::ThreadCpu(_) => {
+                Instant::from_nanos(nanos(time))
+            }
             Self::Realtime => {
                 let offset = i128::from(realtime_offset_ns());
                 let at = i128::try_from(time.as_nanos()).unwrap_or(i128::MAX) - offset;
-                Ok(Instant::from_nanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX)))
+                Instant::from_nanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
             }
-            Self::ProcessCpu(_) | Self::ThreadCpu(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The alarm posts the signal and sets the next one. A signal that is still pending from the last
 //! time counts as an overrun instead.
 
+use super::CpuClock;
 use crate::{
     process::Process,
     signal::{self, Info, code},
@@ -30,6 +31,8 @@ pub enum Target {
     Process(Weak<Process>),
     /// One thread of it (`SIGEV_THREAD_ID`).
     Thread(Weak<Tcb>),
+    /// A process whose CPU time is limited: `SIGXCPU`, and in the end `SIGKILL`.
+    Limited(Weak<Process>),
 }
 
 /// A timer that sends a signal.
@@ -42,6 +45,8 @@ pub struct SignalTimer {
 struct Shared {
     target: Target,
     info: Info,
+    /// The clock of its moments; none is the monotonic one.
+    clock: Option<CpuClock>,
     setting: Mutex<Setting>,
     overrun: AtomicU32,
     /// Emptied when the timer goes, since its waker holds this.
@@ -53,6 +58,9 @@ struct Shared {
 struct Setting {
     next: Option<Instant>,
     interval: Duration,
+    /// When it looked last, on its clock, and how long before it looks again: for CPU clocks.
+    looked: Instant,
+    pause: Duration,
 }
 
 impl Setting {
@@ -72,13 +80,9 @@ impl Setting {
 
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        let (count, next) = {
-            let mut setting = self.setting.lock();
-            (setting.expire(framework::time::now()), setting.next)
-        };
-        if let Some(timer) = &*self.timer.lock() {
-            timer.set(next);
-        }
+        let now = self.now();
+        let count = self.setting.lock().expire(now);
+        self.arm(now);
         if count > 0 {
             self.post(count);
         }
@@ -86,6 +90,32 @@ impl Wake for Shared {
 }
 
 impl Shared {
+    /// The time on its clock.
+    fn now(&self) -> Instant {
+        self.clock.as_ref().map_or_else(framework::time::now, CpuClock::now)
+    }
+
+    /// Sets the alarm for what is set, or for the next look at a CPU clock.
+    fn arm(&self, now: Instant) {
+        let at = {
+            let mut setting = self.setting.lock();
+            match (setting.next, &self.clock) {
+                (Some(next), Some(clock)) => {
+                    let idle = setting.looked == now;
+                    let left = next.saturating_since(now);
+                    let (at, pause) = clock.next_look(left, setting.pause, idle);
+                    (setting.looked, setting.pause) = (now, pause);
+                    clock.charge();
+                    Some(at)
+                }
+                (next, _) => next,
+            }
+        };
+        if let Some(timer) = &*self.timer.lock() {
+            timer.set(at);
+        }
+    }
+
     /// Sends the signal for `count` expirations.
     fn post(&self, count: u32) {
         let mut info = self.info;
@@ -96,6 +126,11 @@ impl Shared {
         // Refused only when the queue is full: then this expiration is lost, as on Linux.
         let _ = match &self.target {
             Target::None => return,
+            Target::Limited(process) => {
+                let Some(process) = process.upgrade() else { return };
+                let signal = process.pass_cpu_limit();
+                signal::post_to_process(&process, Info::kernel(signal))
+            }
             Target::Process(process) => {
                 let Some(process) = process.upgrade() else { return };
                 if self.merge(&mut process.signals.lock().pending, count) {
@@ -113,15 +148,17 @@ impl Shared {
         };
     }
 
+    /// Whether `info` is this timer's.
+    fn is_own(&self, info: &Info) -> bool {
+        info.code == code::TIMER
+            && self.info.code == code::TIMER
+            && info.signal == self.info.signal
+            && info.pid() == self.info.pid()
+    }
+
     /// Adds to the overruns of this timer's signal if it is still pending.
     fn merge(&self, pending: &mut signal::Pending, count: u32) -> bool {
-        let own = |info: &Info| {
-            info.code == code::TIMER
-                && self.info.code == code::TIMER
-                && info.signal == self.info.signal
-                && info.pid() == self.info.pid()
-        };
-        let Some(info) = pending.find(own) else { return false };
+        let Some(info) = pending.find(|info| self.is_own(info)) else { return false };
         let overrun = info.uid().saturating_add(count);
         *info = Info::timer(info.signal, info.pid(), overrun, info.value());
         self.overrun.store(overrun, Ordering::Relaxed);
@@ -132,9 +169,15 @@ impl Shared {
 impl SignalTimer {
     /// A timer that is not set.
     pub fn new(target: Target, info: Info) -> Self {
+        Self::on_clock(None, target, info)
+    }
+
+    /// A timer on a CPU clock, or on the monotonic one, that is not set.
+    pub fn on_clock(clock: Option<CpuClock>, target: Target, info: Info) -> Self {
         let shared = Arc::new(Shared {
             target,
             info,
+            clock,
             setting: Mutex::default(),
             overrun: AtomicU32::new(0),
             timer: Mutex::new(None),
@@ -144,20 +187,53 @@ impl SignalTimer {
         Self { shared }
     }
 
-    /// Sets it to expire at `next` and then every `interval`; returns what [`get`](Self::get) did.
+    /// Sets it to expire at `next` on its clock and then every `interval`; returns what
+    /// [`get`](Self::get) did.
     pub fn set(&self, next: Option<Instant>, interval: Duration) -> (Duration, Duration) {
         let old = self.get();
-        *self.shared.setting.lock() = Setting { next, interval };
-        if let Some(timer) = &*self.shared.timer.lock() {
-            timer.set(next);
-        }
+        self.discard_pending();
+        // An interval without a first expiration means nothing, and is not shown.
+        let interval = if next.is_some() { interval } else { Duration::ZERO };
+        *self.shared.setting.lock() = Setting { next, interval, ..Setting::default() };
+        self.shared.arm(self.shared.now());
         old
+    }
+
+    /// The time on its clock.
+    pub fn now(&self) -> Instant {
+        self.shared.now()
+    }
+
+    /// Drops a signal of an earlier setting that nobody has taken.
+    fn discard_pending(&self) {
+        let shared = &self.shared;
+        if shared.info.code != code::TIMER {
+            return;
+        }
+        let own = |info: &Info| shared.is_own(info);
+        match &shared.target {
+            Target::Process(process) => {
+                if let Some(process) = process.upgrade() {
+                    process.signals.lock().pending.remove(own);
+                }
+            }
+            Target::Thread(thread) => {
+                if let Some(thread) = thread.upgrade() {
+                    thread.signals.lock().pending.remove(own);
+                }
+            }
+            Target::None | Target::Limited(_) => {}
+        }
     }
 
     /// The time to the next expiration, zero if it is not set; and the interval.
     pub fn get(&self) -> (Duration, Duration) {
-        let setting = *self.shared.setting.lock();
-        let now = framework::time::now();
+        let mut setting = *self.shared.setting.lock();
+        let now = self.shared.now();
+        if matches!(self.shared.target, Target::None) {
+            // Nothing tells of it, so nothing need be waited for.
+            setting.expire(now);
+        }
         // One that is due but has not been looked at yet is not off: as short as can be.
         let left = setting
             .next
@@ -175,6 +251,7 @@ impl Drop for SignalTimer {
     fn drop(&mut self) {
         let timer = self.shared.timer.lock().take();
         drop(timer);
+        self.discard_pending();
     }
 }
 
@@ -187,11 +264,15 @@ mod tests {
     #[test]
     fn periodic_settings_go_on_behind_what_has_passed() {
         let at = Instant::from_nanos;
-        let mut setting = Setting { next: Some(at(100)), interval: Duration::from_nanos(50) };
+        let mut setting = Setting {
+            next: Some(at(100)),
+            interval: Duration::from_nanos(50),
+            ..Setting::default()
+        };
         assert_eq!(setting.expire(at(99)), 0);
         assert_eq!(setting.expire(at(201)), 3);
         assert_eq!(setting.next, Some(at(250)));
-        let mut once = Setting { next: Some(at(100)), interval: Duration::ZERO };
+        let mut once = Setting { next: Some(at(100)), ..Setting::default() };
         assert_eq!(once.expire(at(5000)), 1);
         assert_eq!(once.expire(at(5000)), 0);
     }
