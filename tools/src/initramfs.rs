@@ -93,6 +93,11 @@ impl Initramfs {
         self.insert(path.trim_start_matches('/'), FILE | (mode & 0o7777), data);
     }
 
+    /// Adds a directory.
+    pub fn directory(&mut self, path: &str, mode: u32) {
+        self.insert(path, DIRECTORY | (mode & 0o7777), vec![]);
+    }
+
     /// Adds a script.
     pub fn program(&mut self, path: &str, text: &str) {
         self.file(path, 0o755, text.as_bytes().to_vec());

@@ -11,3 +11,5 @@ pub mod session;
 pub mod shell;
 pub mod symbols;
 pub mod test;
+
+pub use anyhow::Result;

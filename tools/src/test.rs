@@ -6,6 +6,7 @@ mod comparison;
 mod guest;
 mod host;
 mod interactive;
+mod library_os;
 mod native;
 mod programs;
 mod report;
@@ -15,8 +16,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::{
     collections::VecDeque,
-    fs,
-    path::PathBuf,
+    env, fs,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -39,6 +40,8 @@ pub enum Suite {
     Busybox,
     /// The interactive shell: job control, editors, signals from the keyboard.
     Interactive,
+    /// Programs and busybox commands on the library OS; a part of `host` too.
+    Libos,
 }
 
 /// The suites that boot machines, the longest first, since two machines run at a time.
@@ -97,11 +100,29 @@ pub fn run(options: &Options) -> Result<u8> {
     if options.wants(Suite::Host) {
         host::tests(&report);
     }
+    if options.suites.contains(&Suite::Libos) {
+        let jinux = env::current_exe().context("finding this command")?;
+        library_os::run(options, &jinux, &work_directory()?, &report)?;
+    }
     let plan = options.plan();
     if !plan.is_empty() {
         in_machines(options, plan, &report)?;
     }
     Ok(report.finish())
+}
+
+/// Runs the cases of the library OS whose name contains `filter`, with `jinux` as the command that
+/// knows `run`; returns how many passed, and the names of those that did not.
+///
+/// # Errors
+/// As for [`run`].
+pub fn on_library_os(jinux: &Path, filter: Option<String>) -> Result<(usize, Vec<String>)> {
+    let report = Report::new();
+    let options = Options { filter, ..Options::default() };
+    let work = work_directory()?.join("cargo");
+    fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
+    library_os::run(&options, jinux, &work, &report)?;
+    Ok(report.sums())
 }
 
 /// The suites that need the kernel's image.

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["framework", "executor", "abi", "io"]),
     ("kernel", &["framework", "executor", "abi", "io", "fs", "net"]),
     ("jinux-image", &["framework", "kernel"]),
+    ("kernel-tests", &["tools"]),
     ("tools", &["framework", "executor", "abi", "io", "fs", "net", "kernel"]),
     ("bench", &["tools"]),
 ];

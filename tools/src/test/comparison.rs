@@ -58,7 +58,23 @@ impl Comparison {
         Ok(())
     }
 
-    fn on_linux(&self, case: &Case) -> Result<Outcome> {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.suite
+    }
+
+    /// Its cases.
+    pub(super) fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// The files in the directory where a script starts.
+    pub(super) fn files(&self) -> &[(String, Vec<u8>)] {
+        &self.files
+    }
+
+    /// What a case does on the host's Linux, where it runs once.
+    pub(super) fn on_linux(&self, case: &Case) -> Result<Outcome> {
         // A case that panicked here left its directory behind, and the next one says so.
         let mut linux = self.linux.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outcome) = linux.outcomes.get(&case.name) {

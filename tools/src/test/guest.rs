@@ -36,15 +36,9 @@ impl Guest {
         cases: &[Case],
         files: &[(String, Vec<u8>)],
     ) -> Result<Self> {
-        let mut image = Initramfs::with_busybox(None)?;
+        let mut image = image(cases, files)?;
         image.program("init", include_str!("../../root/test/init"));
         image.program("test/agent", include_str!("../../root/test/agent"));
-        for case in cases {
-            image.file(&format!("test/{}", case.name), 0o755, case.image.clone());
-        }
-        for (name, data) in files {
-            image.file(&format!("test/files/{name}"), 0o644, data.clone());
-        }
         let machine = site.machine_with(suite, &image)?;
         Ok(Self { machine, logs: site.work.join(suite), boots: 0, session: None })
     }
@@ -74,6 +68,18 @@ impl Guest {
         session.expect_within("@ready\r\n", BOOT).context("booting the machine")?;
         Ok(session)
     }
+}
+
+/// A root file system with these cases and shared files.
+pub(super) fn image(cases: &[Case], files: &[(String, Vec<u8>)]) -> Result<Initramfs> {
+    let mut image = Initramfs::with_busybox(None)?;
+    for case in cases {
+        image.file(&format!("test/{}", case.name), 0o755, case.image.clone());
+    }
+    for (name, data) in files {
+        image.file(&format!("test/files/{name}"), 0o644, data.clone());
+    }
+    Ok(image)
 }
 
 /// One exchange with the agent.

@@ -79,6 +79,13 @@ impl Report {
         counts.failed.extend(failed);
     }
 
+    /// How many have passed, and the names of those that have not.
+    pub(super) fn sums(&self) -> (usize, Vec<String>) {
+        self.progress.finish_and_clear();
+        let counts = self.counts();
+        (counts.passed, counts.failed.clone())
+    }
+
     /// Prints the sum; the status to exit with.
     pub(super) fn finish(&self) -> u8 {
         self.progress.finish_and_clear();
