@@ -3,6 +3,7 @@
 mod busybox;
 mod cases;
 mod comparison;
+mod contract;
 mod guest;
 mod host;
 mod interactive;
@@ -34,6 +35,8 @@ pub enum Suite {
     Check,
     /// The tests of every crate on the host, `tidy` among them.
     Host,
+    /// The promises of `framework`, on the library OS and in the machine.
+    Contract,
     /// The test programs, here on Linux and in the machine.
     Programs,
     /// The table of busybox commands, here on Linux and in the machine.
@@ -103,6 +106,9 @@ pub fn run(options: &Options) -> Result<u8> {
     if options.suites.contains(&Suite::Libos) {
         let jinux = env::current_exe().context("finding this command")?;
         library_os::run(options, &jinux, &work_directory()?, &report)?;
+    }
+    if options.wants(Suite::Contract) {
+        contract::run(&work_directory()?, &report)?;
     }
     let plan = options.plan();
     if !plan.is_empty() {

@@ -13,6 +13,7 @@ use std::{
 /// Crates and the ones of this workspace that each may use; nothing beside or above.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("framework", &[]),
+    ("contract", &["framework"]),
     ("executor", &["framework"]),
     ("abi", &["framework"]),
     ("io", &["framework", "executor", "abi"]),

@@ -120,7 +120,7 @@ impl Clock {
             let (idle, asleep, mark) =
                 (self.idle_ns.load(Relaxed), self.idle.load(Relaxed) == 1, self.mark());
             fence(Acquire);
-            if version % 2 == 0 && version == self.version.load(Relaxed) {
+            if version.is_multiple_of(2) && version == self.version.load(Relaxed) {
                 let now = if asleep { machine::now().as_nanos() } else { mark };
                 return idle + now.saturating_sub(mark);
             }

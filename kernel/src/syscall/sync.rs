@@ -1,10 +1,7 @@
 //! Room, advice, write-back and whole-file locks: fallocate(2), fadvise64(2), fsync(2), flock(2).
 
 use super::{Outcome, Row, row};
-use crate::{
-    file::Object,
-    thread::Thread,
-};
+use crate::{file::Object, thread::Thread};
 use abi::{Errno, Fd, Result};
 use alloc::vec::Vec;
 use fs::{Allocate, Grow, Kind};

@@ -65,9 +65,7 @@ fn interval_timer(thread: &Thread, which: i32) -> Result<Arc<SignalTimer>> {
             drop(timers);
             return Ok(real_timer(thread));
         }
-        VIRTUAL => {
-            timers.user.get_or_insert_with(|| make(CpuClock::User(weak()), Signal::VTALRM))
-        }
+        VIRTUAL => timers.user.get_or_insert_with(|| make(CpuClock::User(weak()), Signal::VTALRM)),
         PROFILE => {
             timers.profile.get_or_insert_with(|| make(CpuClock::Process(weak()), Signal::PROF))
         }

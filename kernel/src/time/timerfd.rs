@@ -231,11 +231,8 @@ mod tests {
         let once = State { next: Some(at(100)), ..State::default() };
         assert_eq!(once.expirations(at(99)), 0);
         assert_eq!(once.expirations(at(5000)), 1);
-        let mut periodic = State {
-            next: Some(at(100)),
-            interval: Duration::from_nanos(10),
-            ..State::default()
-        };
+        let mut periodic =
+            State { next: Some(at(100)), interval: Duration::from_nanos(10), ..State::default() };
         assert_eq!(periodic.expirations(at(125)), 3);
         periodic.advance(3);
         assert_eq!(periodic.next, Some(at(130)));

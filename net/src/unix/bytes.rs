@@ -101,12 +101,12 @@ impl Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::{collection, prelude::any, prop_assert_eq, proptest};
     use std::collections::VecDeque;
 
     proptest! {
         #[test]
-        fn behaves_like_a_queue(steps in prop::collection::vec((any::<bool>(), 0_usize..3000), 1..60)) {
+        fn behaves_like_a_queue(steps in collection::vec((any::<bool>(), 0_usize..3000), 1..60)) {
             let mut queue = Bytes::default();
             let mut model = VecDeque::new();
             let mut next = 0_u8;
