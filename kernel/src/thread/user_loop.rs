@@ -159,6 +159,8 @@ impl Thread {
                 return Memory::IsShort;
             }
         };
+        let rip = self.context.regs.rip;
+        log::debug!("{}: {fault:x?} at {rip:#x}: {signal:?}", self.tcb.name());
         let bit = |set: bool, value: u64| if set { value } else { 0 };
         let error = bit(fault.present, 1) | bit(fault.write, 2) | 4 | bit(fault.execute, 16);
         self.last_trap = TrapInfo { vector: 14, error, cr2: fault.at.get() as u64 };
@@ -171,6 +173,7 @@ impl Thread {
         let (vector, error) = (u64::from(exception.vector), exception.error);
         self.last_trap = TrapInfo { vector, error, ..self.last_trap };
         let rip = VirtAddr::new(self.context.regs.rip);
+        log::debug!("{}: {exception:x?} at {:#x}", self.tcb.name(), rip.get());
         let info = match exception.vector {
             0 => Info::fault(Signal::FPE, code::FPE_INTDIV, rip),
             1 => Info::fault(Signal::TRAP, code::TRAP_TRACE, rip),

@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long)]
     strace: bool,
     /// The program and its arguments; without one, the init of the initial RAM disk.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARGS]")]
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM [ARGS]")]
     command: Vec<OsString>,
 }
 

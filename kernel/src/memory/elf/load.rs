@@ -215,7 +215,7 @@ impl Memory {
 struct Places {
     /// Whole pages of the file.
     file: Range<VirtAddr>,
-    /// Bytes after the file's part in its last page.
+    /// What follows the file's part in its last page, if the segment is longer than that part.
     tail: Range<VirtAddr>,
     /// Whole pages of zeros.
     zero: Range<VirtAddr>,
@@ -239,9 +239,9 @@ impl Places {
         let first = VirtAddr::new(start).page();
         let up = |at: usize| VirtAddr::new(at.next_multiple_of(PAGE_SIZE));
         let file = if segment.file_size == 0 { first..first } else { first..up(file_end) };
-        let tail_end = file.end.min(VirtAddr::new(memory_end));
-        let tail = VirtAddr::new(file_end).min(tail_end)..tail_end;
-        let tail = if file.is_empty() { first..first } else { tail };
+        // To the end of the page: dynamic loaders allocate there, behind their own variables.
+        let has_tail = !file.is_empty() && memory_end > file_end;
+        let tail = if has_tail { VirtAddr::new(file_end)..file.end } else { first..first };
         let zero = file.end..up(memory_end).max(file.end);
         Ok(Some(Self { file, tail, zero }))
     }
