@@ -328,6 +328,18 @@ fn what_is_taken_away_is_gone() {
 }
 
 #[test]
+fn a_kick_does_not_keep_what_was_taken_away() {
+    let mut guest = Guest::new(&[0x88, 0x07, 0x0f, 0x05]); // mov [rdi], al; syscall
+    guest.context.regs.rdi = DATA.get();
+    guest.call();
+    guest.space.lock().unmap(DATA..DATA + PAGE_SIZE);
+    cpu::kick(cpu::current());
+    assert_eq!(guest.context.run(&guest.space), Trap::Interrupt);
+    guest.context.regs.rip = CODE.get();
+    assert_eq!(guest.run(), fault(DATA.get(), true, false, false));
+}
+
+#[test]
 fn ten_thousand_pages_apart() {
     // mov [rdi], rdi; add rdi, 0x2000; dec ecx; jnz back; syscall
     let mut guest = Guest::new(&[

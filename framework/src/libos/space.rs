@@ -92,27 +92,27 @@ impl Active {
         &self.slots[id.index()]
     }
 
-    fn used(&self) -> impl Iterator<Item = &Slot> {
+    fn used(&self) -> impl Iterator<Item = (usize, &Slot)> {
         let cpus = self.cpus.load(Ordering::SeqCst);
-        self.slots.iter().enumerate().filter(move |(i, _)| cpus & 1 << i != 0).map(|(_, slot)| slot)
+        self.slots.iter().enumerate().filter(move |(index, _)| cpus & 1 << index != 0)
     }
 
     /// Makes all stubs forget what is no longer so of these pages, or of all; returns when no
     /// program can use it any more. The page table is locked.
     pub(crate) fn flush(&self, pages: Option<&[usize]>) {
         let mut running = [None; MAX_CPUS];
-        for (slot, running) in self.used().zip(&mut running) {
+        for (index, slot) in self.used() {
             if let Some(stub) = &mut *lock(&slot.stub) {
                 self.reconcile(&mut stub.tlb, pages);
                 // What is noted is done before the program runs again; it must not be running.
                 let crossings = slot.crossings.load(Ordering::SeqCst);
                 if stub.tlb.has_pending() && !crossings.is_multiple_of(2) {
                     stub.runner().interrupt();
-                    *running = Some(crossings);
+                    running[index] = Some(crossings);
                 }
             }
         }
-        for (slot, running) in self.used().zip(running) {
+        for (slot, running) in self.slots.iter().zip(running) {
             if let Some(seen) = running {
                 slot.wait_for_exit(seen);
             }
@@ -154,7 +154,7 @@ impl Active {
 
     /// Gives all stubs up; no program runs in the space any more.
     pub(crate) fn retire(&self) {
-        for slot in self.used() {
+        for (_, slot) in self.used() {
             if let Some(stub) = lock(&slot.stub).take() {
                 stub.release();
             }

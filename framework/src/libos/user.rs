@@ -79,9 +79,13 @@ impl Turns<'_> {
         }
         let mut guard = lock(&self.slot.stub);
         let stub = self.stub(&mut guard)?;
-        stub.load(regs, fpu)?;
+        // Before the stub is loaded: what is left to it then is to be carried out.
         if !cpu::enter_user(self.id, stub.runner()) {
             return Ok(Some(Trap::Interrupt));
+        }
+        if let Err(lost) = stub.load(regs, fpu) {
+            cpu::leave_user(self.id);
+            return Err(lost);
         }
         let turn = stub.turn();
         self.slot.enter();
