@@ -22,6 +22,7 @@ pub mod generated;
 pub mod hostfs;
 pub mod locks;
 pub mod notify;
+pub mod overlayfs;
 mod pages;
 pub mod pipe;
 pub mod ramfs;

@@ -5,7 +5,7 @@ use crate::{
     notify::{self, Event},
     vfs::{attr::mode, change},
 };
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 /// Bytes in the longest name.
 pub const XATTR_NAME_MAX: usize = 255;
@@ -71,6 +71,18 @@ impl Inode {
     }
 }
 
+impl Inode {
+    fn has_xattr(self: &Arc<Self>, name: &[u8]) -> bool {
+        let extra = self.real().extra_if_any();
+        extra.is_some_and(|extra| extra.xattrs.lock().values.contains_key(&*self.below(name)))
+    }
+
+    /// What an attribute is called at the inode that keeps it.
+    fn below<'a>(&self, name: &'a [u8]) -> Cow<'a, [u8]> {
+        self.backing().map_or(Cow::Borrowed(name), |backing| backing.xattr_below(name))
+    }
+}
+
 impl Path {
     /// The value of an extended attribute.
     ///
@@ -83,9 +95,10 @@ impl Path {
     pub fn xattr(&self, name: &[u8], caller: &Caller<'_>) -> Result<Vec<u8>> {
         let inode = self.inode()?;
         inode.permit_xattr(name, Access::READ, caller)?;
-        let extra = inode.extra_if_any().ok_or(Errno::ENODATA)?;
+        let extra = inode.real().extra_if_any().ok_or(Errno::ENODATA)?;
         let xattrs = extra.xattrs.lock();
-        xattrs.values.get(name).map(|value| value.to_vec()).ok_or(Errno::ENODATA)
+        let name = inode.below(name);
+        xattrs.values.get(&*name).map(|value| value.to_vec()).ok_or(Errno::ENODATA)
     }
 
     /// Sets an extended attribute.
@@ -112,8 +125,10 @@ impl Path {
             return Err(Errno::E2BIG);
         }
         inode.permit_xattr(name, Access::WRITE, caller)?;
+        inode.super_block().file_system().changing(inode, caller)?;
+        let name = &*inode.below(name);
         {
-            let mut xattrs = inode.extra().xattrs.lock();
+            let mut xattrs = inode.real().extra().xattrs.lock();
             let old = xattrs.values.get(name).map(|value| name.len() + value.len());
             match how {
                 SetXattr::Create if old.is_some() => return Err(Errno::EEXIST),
@@ -129,6 +144,7 @@ impl Path {
         }
         let now = caller.now();
         inode.update_times(|times| times.changed = now);
+        inode.super_block().file_system().attributes_changed(inode);
         notify::report(self, Event::Attributes);
         Ok(())
     }
@@ -138,12 +154,18 @@ impl Path {
     /// Source: listxattr(2)
     pub fn xattr_names(&self, caller: &Caller<'_>) -> Result<Vec<u8>> {
         let mut names = Vec::new();
-        if let Some(extra) = self.inode()?.extra_if_any() {
+        let inode = self.inode()?;
+        if let Some(extra) = inode.real().extra_if_any() {
             for name in extra.xattrs.lock().values.keys() {
+                let shown = match inode.backing() {
+                    Some(backing) => backing.xattr_shown(name),
+                    None => Some(Cow::Borrowed(&**name)),
+                };
+                let Some(name) = shown else { continue };
                 if name.starts_with(b"trusted.") && !caller.capable(Capabilities::SYS_ADMIN) {
                     continue;
                 }
-                names.extend_from_slice(name);
+                names.extend_from_slice(&name);
                 names.push(0);
             }
         }
@@ -163,13 +185,20 @@ impl Path {
             return Err(Errno::EROFS);
         }
         inode.permit_xattr(name, Access::WRITE, caller)?;
+        // Looked for first: a file is not copied up for nothing.
+        if !inode.has_xattr(name) {
+            return Err(Errno::ENODATA);
+        }
+        inode.super_block().file_system().changing(inode, caller)?;
+        let name = &*inode.below(name);
         {
-            let mut xattrs = inode.extra().xattrs.lock();
+            let mut xattrs = inode.real().extra().xattrs.lock();
             let value = xattrs.values.remove(name).ok_or(Errno::ENODATA)?;
             xattrs.total -= name.len() + value.len();
         }
         let now = caller.now();
         inode.update_times(|times| times.changed = now);
+        inode.super_block().file_system().attributes_changed(inode);
         notify::report(self, Event::Attributes);
         Ok(())
     }

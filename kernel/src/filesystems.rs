@@ -7,7 +7,7 @@ use crate::{proc, sys, system::System};
 use abi::{Errno, Result};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
-use fs::{Caller, Mount, MountFlags, device, ramfs};
+use fs::{Caller, Mount, MountFlags, Path, Walk, device, overlayfs, ramfs};
 use spin::{Mutex, RwLock};
 
 /// What mount(2) asks of a type.
@@ -23,6 +23,10 @@ pub struct Request<'a> {
     pub options: &'a [u8],
     /// Who mounts.
     pub caller: &'a Caller<'a>,
+    /// What `/` means in options.
+    pub root: &'a Path,
+    /// Where other names in options start.
+    pub base: &'a Path,
 }
 
 /// A type of file system.
@@ -56,6 +60,7 @@ impl FileSystems {
             kept_in_memory("sysfs", sysfs),
             kept_in_memory("devtmpfs", devtmpfs),
             kept_in_memory("devpts", devpts),
+            kept_in_memory("overlay", overlay),
         ];
         Self {
             types: RwLock::new(types),
@@ -156,11 +161,16 @@ fn devtmpfs(request: &Request<'_>) -> Result<Arc<Mount>> {
         let flavour = ramfs::Flavour::Devtmpfs;
         let flags = MountFlags::empty();
         let mount = ramfs::mount(flavour, options, b"devtmpfs", flags, request.caller)?;
-        let root = fs::Path::root_of(&mount);
+        let root = Path::root_of(&mount);
         device::populate(&root, device::STANDARD, request.caller)?;
         request.system.devices.populate(&root, request.caller)?;
         Ok(mount)
     })
+}
+
+fn overlay(request: &Request<'_>) -> Result<Arc<Mount>> {
+    let walk = Walk { caller: request.caller, root: request.root, umask: 0 };
+    overlayfs::mount(request.options, request.source, request.flags, &walk, request.base)
 }
 
 fn devpts(request: &Request<'_>) -> Result<Arc<Mount>> {

@@ -119,7 +119,7 @@ impl Dentry {
     }
 
     /// Whether it is `ancestor` or below it.
-    pub(super) fn is_inside(self: &Arc<Self>, ancestor: &Arc<Self>) -> bool {
+    pub(crate) fn is_inside(self: &Arc<Self>, ancestor: &Arc<Self>) -> bool {
         let mut at = Arc::clone(self);
         loop {
             if Arc::ptr_eq(&at, ancestor) {

@@ -5,7 +5,7 @@ use crate::{
     pipe::Pipe,
 };
 use abi::Events;
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
 use core::any::Any;
 use executor::wait::WaitQueue;
 use spin::Once;
@@ -93,6 +93,16 @@ pub trait Backing: Send + Sync {
     /// become another one, once.
     fn real(&self) -> Option<&Arc<Inode>> {
         None
+    }
+
+    /// What an extended attribute is called at the real inode.
+    fn xattr_below<'a>(&self, name: &'a [u8]) -> Cow<'a, [u8]> {
+        Cow::Borrowed(name)
+    }
+
+    /// What an extended attribute of the real inode is called here; `None` if it is hidden.
+    fn xattr_shown<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        Some(Cow::Borrowed(name))
     }
 
     /// The backing itself, by which a file system knows its own.

@@ -12,7 +12,7 @@ use core::{
         Ordering::{AcqRel, Relaxed},
     },
 };
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// What a kind of file system does as a whole.
 pub trait FileSystem: Send + Sync {
@@ -135,6 +135,11 @@ impl SuperBlock {
     /// How many of its dentries only the cache holds.
     pub fn unused_dentries(&self) -> usize {
         self.dentries.unused()
+    }
+
+    /// Keeps everybody else from changing the tree.
+    pub(crate) fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.change.lock()
     }
 
     pub(super) fn mounted(&self) {

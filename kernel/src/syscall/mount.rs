@@ -150,12 +150,15 @@ impl Order {
     fn make(&self, thread: &Thread, at: &Path) -> Result<()> {
         let kind = self.kind.as_deref().ok_or(Errno::EINVAL)?;
         let kind = thread.system.file_systems.find(kind)?;
+        let places = thread.fs.places();
         let request = Request {
             system: thread.system,
             source: self.source.as_deref().unwrap_or(b"none"),
             flags: mount_flags(self.command),
             options: &self.options,
             caller: &thread.caller(),
+            root: &places.root,
+            base: &places.cwd,
         };
         let mount = (kind.make)(&request)?;
         thread.system.mounts.mount(at, mount)
