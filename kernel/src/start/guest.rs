@@ -143,7 +143,15 @@ fn mount(system: &'static System, kind: &str, at: &[u8], options: &[u8], mode: u
     };
     let source = kind.as_bytes();
     let kind = system.file_systems.find(source)?;
-    let request = crate::filesystems::Request { system, source, flags, options, caller: &caller };
+    let request = crate::filesystems::Request {
+        system,
+        source,
+        flags,
+        options,
+        caller: &caller,
+        root: &root,
+        base: &root,
+    };
     system.mounts.mount(&at, (kind.make)(&request)?)
 }
 

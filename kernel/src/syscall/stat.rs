@@ -265,12 +265,14 @@ fn set_at<'a>(
 }
 
 /// Sets attributes of an open file.
-fn set_open(thread: &Thread, fd: Fd, set: &SetAttributes) -> Result<()> {
+fn set_open(thread: &Thread, fd: Fd, set: SetAttributes) -> Result<Outcome<'_>> {
     let file = thread.files.get(fd)?;
     if file.flags().contains(fs::OpenFlags::PATH) {
         return Err(Errno::EBADF);
     }
-    file.path().set_attributes(set, &thread.caller())
+    thread.on_file(file.path().clone(), move |path, caller| {
+        path.set_attributes(&set, caller).map(|()| 0)
+    })
 }
 
 fn chmod(thread: &Thread, path: UserPtr<u8>, mode: u32) -> Result<Outcome<'_>> {
@@ -292,8 +294,8 @@ fn fchmodat2(
     set_at(thread, dir, path, lookup, with_mode(mode))
 }
 
-fn fchmod(thread: &Thread, fd: Fd, mode: u32) -> Result<()> {
-    set_open(thread, fd, &with_mode(mode))
+fn fchmod(thread: &Thread, fd: Fd, mode: u32) -> Result<Outcome<'_>> {
+    set_open(thread, fd, with_mode(mode))
 }
 
 fn with_mode(mode: u32) -> SetAttributes {
@@ -326,8 +328,8 @@ fn fchownat(
     set_at(thread, dir, path, lookup, with_owner(owner, group))
 }
 
-fn fchown(thread: &Thread, fd: Fd, owner: u32, group: u32) -> Result<()> {
-    set_open(thread, fd, &with_owner(owner, group))
+fn fchown(thread: &Thread, fd: Fd, owner: u32, group: u32) -> Result<Outcome<'_>> {
+    set_open(thread, fd, with_owner(owner, group))
 }
 
 /// Both times, at microseconds.
@@ -423,7 +425,7 @@ fn utimensat(
         if flags != 0 {
             return Err(Errno::EINVAL);
         }
-        return set_open(thread, dir, &set).map(|()| Outcome::Done(0));
+        return set_open(thread, dir, set);
     }
     set_at(thread, dir, path, lookup, set)
 }

@@ -4,7 +4,7 @@ use super::{Outcome, Row, UserPtr, row};
 use crate::thread::Thread;
 use abi::{Errno, Fd, Result};
 use alloc::vec::Vec;
-use fs::{LookupFlags, Path, SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};
+use fs::{Caller, LookupFlags, Path, SetXattr, XATTR_NAME_MAX, XATTR_SIZE_MAX};
 
 pub(super) const ROWS: &[Row] = &[
     row!(188 "setxattr" (path: UserPtr<u8>, name: UserPtr<u8>, value: UserPtr<u8>, size: usize,
@@ -47,14 +47,14 @@ fn at<'a>(
     thread: &'a Thread,
     path: UserPtr<u8>,
     lookup: LookupFlags,
-    operation: impl FnOnce(&Path) -> Result<usize> + Send + 'a,
+    operation: impl Fn(&Path, &Caller<'_>) -> Result<usize> + Send + 'a,
 ) -> Result<Outcome<'a>> {
     let path = thread.read_path(path)?;
     thread.walk_then(
         Fd::CWD,
         path,
         move |walk, base, path| walk.resolve(base, path, lookup),
-        move |found| operation(&found).map(Outcome::Done),
+        move |found| thread.on_file(found, operation),
     )
 }
 
@@ -98,8 +98,8 @@ impl Attribute {
         Ok(Self { name, value: bytes, how })
     }
 
-    fn store(&self, thread: &Thread, path: &Path) -> Result<usize> {
-        path.set_xattr(&self.name, &self.value, self.how, &thread.caller()).map(|()| 0)
+    fn store(&self, path: &Path, caller: &Caller<'_>) -> Result<usize> {
+        path.set_xattr(&self.name, &self.value, self.how, caller).map(|()| 0)
     }
 }
 
@@ -120,7 +120,7 @@ fn setxattr(
     flags: u32,
 ) -> Result<Outcome<'_>> {
     let attribute = Attribute::read(thread, name, (value, size), flags)?;
-    at(thread, path, LookupFlags::FOLLOW, move |path| attribute.store(thread, path))
+    at(thread, path, LookupFlags::FOLLOW, move |path, caller| attribute.store(path, caller))
 }
 
 fn lsetxattr(
@@ -132,7 +132,7 @@ fn lsetxattr(
     flags: u32,
 ) -> Result<Outcome<'_>> {
     let attribute = Attribute::read(thread, name, (value, size), flags)?;
-    at(thread, path, LookupFlags::empty(), move |path| attribute.store(thread, path))
+    at(thread, path, LookupFlags::empty(), move |path, caller| attribute.store(path, caller))
 }
 
 fn fsetxattr(
@@ -142,9 +142,10 @@ fn fsetxattr(
     value: UserPtr<u8>,
     size: usize,
     flags: u32,
-) -> Result<usize> {
+) -> Result<Outcome<'_>> {
     let path = place(thread, fd)?;
-    Attribute::read(thread, name, (value, size), flags)?.store(thread, &path)
+    let attribute = Attribute::read(thread, name, (value, size), flags)?;
+    thread.on_file(path, move |path, caller| attribute.store(path, caller))
 }
 
 /// Stores what was found; with a size of 0 only its length is wanted.
@@ -174,7 +175,9 @@ fn getxattr(
     size: usize,
 ) -> Result<Outcome<'_>> {
     let name = read_name(thread, name)?;
-    at(thread, path, LookupFlags::FOLLOW, move |path| get(thread, path, &name, (value, size)))
+    at(thread, path, LookupFlags::FOLLOW, move |path, caller| {
+        get(thread, path, &name, (value, size), caller)
+    })
 }
 
 fn lgetxattr(
@@ -185,7 +188,9 @@ fn lgetxattr(
     size: usize,
 ) -> Result<Outcome<'_>> {
     let name = read_name(thread, name)?;
-    at(thread, path, LookupFlags::empty(), move |path| get(thread, path, &name, (value, size)))
+    at(thread, path, LookupFlags::empty(), move |path, caller| {
+        get(thread, path, &name, (value, size), caller)
+    })
 }
 
 fn fgetxattr(
@@ -194,10 +199,10 @@ fn fgetxattr(
     name: UserPtr<u8>,
     value: UserPtr<u8>,
     size: usize,
-) -> Result<usize> {
+) -> Result<Outcome<'_>> {
     let path = place(thread, fd)?;
     let name = read_name(thread, name)?;
-    get(thread, &path, &name, (value, size))
+    thread.on_file(path, move |path, caller| get(thread, path, &name, (value, size), caller))
 }
 
 fn get(
@@ -205,8 +210,9 @@ fn get(
     path: &Path,
     name: &[u8],
     (value, size): (UserPtr<u8>, usize),
+    caller: &Caller<'_>,
 ) -> Result<usize> {
-    let found = path.xattr(name, &thread.caller())?;
+    let found = path.xattr(name, caller)?;
     give(thread, &found, value, size.min(XATTR_SIZE_MAX))
 }
 
@@ -222,7 +228,9 @@ fn listxattr(
     list: UserPtr<u8>,
     size: usize,
 ) -> Result<Outcome<'_>> {
-    at(thread, path, LookupFlags::FOLLOW, move |path| names(thread, path, list, size))
+    at(thread, path, LookupFlags::FOLLOW, move |path, caller| {
+        names(thread, path, (list, size), caller)
+    })
 }
 
 fn llistxattr(
@@ -231,16 +239,23 @@ fn llistxattr(
     list: UserPtr<u8>,
     size: usize,
 ) -> Result<Outcome<'_>> {
-    at(thread, path, LookupFlags::empty(), move |path| names(thread, path, list, size))
+    at(thread, path, LookupFlags::empty(), move |path, caller| {
+        names(thread, path, (list, size), caller)
+    })
 }
 
-fn flistxattr(thread: &Thread, fd: Fd, list: UserPtr<u8>, size: usize) -> Result<usize> {
+fn flistxattr(thread: &Thread, fd: Fd, list: UserPtr<u8>, size: usize) -> Result<Outcome<'_>> {
     let path = place(thread, fd)?;
-    names(thread, &path, list, size)
+    thread.on_file(path, move |path, caller| names(thread, path, (list, size), caller))
 }
 
-fn names(thread: &Thread, path: &Path, list: UserPtr<u8>, size: usize) -> Result<usize> {
-    let found = path.xattr_names(&thread.caller())?;
+fn names(
+    thread: &Thread,
+    path: &Path,
+    (list, size): (UserPtr<u8>, usize),
+    caller: &Caller<'_>,
+) -> Result<usize> {
+    let found = path.xattr_names(caller)?;
     give(thread, &found, list, size.min(LIST_MAX))
 }
 
@@ -252,20 +267,20 @@ fn names(thread: &Thread, path: &Path, list: UserPtr<u8>, size: usize) -> Result
 /// Source: removexattr(2)
 fn removexattr(thread: &Thread, path: UserPtr<u8>, name: UserPtr<u8>) -> Result<Outcome<'_>> {
     let name = read_name(thread, name)?;
-    at(thread, path, LookupFlags::FOLLOW, move |path| remove(thread, path, &name))
+    at(thread, path, LookupFlags::FOLLOW, move |path, caller| remove(path, &name, caller))
 }
 
 fn lremovexattr(thread: &Thread, path: UserPtr<u8>, name: UserPtr<u8>) -> Result<Outcome<'_>> {
     let name = read_name(thread, name)?;
-    at(thread, path, LookupFlags::empty(), move |path| remove(thread, path, &name))
+    at(thread, path, LookupFlags::empty(), move |path, caller| remove(path, &name, caller))
 }
 
-fn fremovexattr(thread: &Thread, fd: Fd, name: UserPtr<u8>) -> Result<usize> {
+fn fremovexattr(thread: &Thread, fd: Fd, name: UserPtr<u8>) -> Result<Outcome<'_>> {
     let path = place(thread, fd)?;
     let name = read_name(thread, name)?;
-    remove(thread, &path, &name)
+    thread.on_file(path, move |path, caller| remove(path, &name, caller))
 }
 
-fn remove(thread: &Thread, path: &Path, name: &[u8]) -> Result<usize> {
-    path.remove_xattr(name, &thread.caller()).map(|()| 0)
+fn remove(path: &Path, name: &[u8], caller: &Caller<'_>) -> Result<usize> {
+    path.remove_xattr(name, caller).map(|()| 0)
 }

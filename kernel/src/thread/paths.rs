@@ -142,6 +142,36 @@ impl Thread {
         }
     }
 
+    /// Runs `operation` on a file that is known, again after each miss of the cache.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub fn on_file<'a, F>(&'a self, file: Path, operation: F) -> Result<Outcome<'a>>
+    where
+        F: Fn(&Path, &Caller<'_>) -> Result<usize> + Send + 'a,
+    {
+        let attempt = move |thread: &Self| {
+            let caller = thread.caller();
+            match (operation(&file, &caller), caller.take_miss()) {
+                (Err(Errno::MISS), Some(miss)) => Err(miss),
+                (result, _) => Ok(result),
+            }
+        };
+        match attempt(self) {
+            Ok(result) => result.map(Outcome::Done),
+            Err(miss) => Ok(Outcome::Wait(Box::pin(async move {
+                let mut miss = miss;
+                loop {
+                    miss.await?;
+                    match attempt(self) {
+                        Ok(result) => return result,
+                        Err(more) => miss = more,
+                    }
+                }
+            }))),
+        }
+    }
+
     fn base(&self, dir: Fd) -> Result<Base> {
         if dir == Fd::CWD {
             return Ok(Base::Cwd);
