@@ -74,7 +74,7 @@ fn one(suite: &Comparison, case: &Case, jinux: &Path, initrd: &PathBuf) -> Resul
     let script = if case.name.ends_with(".sh") { SCRIPT } else { PROGRAM };
     let mut command = Command::new(jinux);
     command.args(["run", "--initrd"]).arg(initrd);
-    command.args(["--", "/bin/env", "-i", "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root"]);
+    command.args(["--", "env", "-i", "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root"]);
     command.args(["sh", "-c", script]).arg(format!("/test/{}", case.name));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).spawn().context("running jinux")?;
