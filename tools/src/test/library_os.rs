@@ -33,8 +33,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CLEAN: Duration = Duration::from_secs(2);
 
 /// What runs each case: the environment and the directory are those that it has on Linux.
-const SCRIPT: &str = "cd /case; cp /test/files/* .; umask 022; sh \"$0\"; exit $?";
-const PROGRAM: &str = "cd /case; umask 022; \"$0\"; exit $?";
+const SCRIPT: &str = "cd /case/dir; cp /test/files/* .; umask 022; sh \"$0\"; exit $?";
+const PROGRAM: &str = "cd /case/dir; umask 022; \"$0\"; exit $?";
 
 /// Runs the programs and the busybox commands with `jinux`, a command that knows `run`.
 pub(super) fn run(options: &Options, jinux: &Path, work: &Path, report: &Report) -> Result<()> {
@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options, jinux: &Path, work: &Path, report: &Report)
 
 fn run_suite(suite: &Comparison, jinux: &Path, work: &Path, report: &Report) -> Result<()> {
     let mut image = guest::image(suite.cases(), suite.files())?;
-    image.directory("case", 0o777);
+    image.directory("case/dir", 0o755);
     let initrd = work.join(format!("library-os-{}.cpio", suite.name()));
     fs::write(&initrd, image.to_bytes()?)
         .with_context(|| format!("writing {}", initrd.display()))?;
