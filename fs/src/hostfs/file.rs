@@ -1,20 +1,65 @@
 //! The pages of regular files of the host.
 
-use crate::{Caller, Errno, Others, PageStore, Result, hostfs::HostNode, pages::PAGE};
-use alloc::{sync::Arc, vec};
-use core::ops::Range;
+use crate::{
+    Caller, Errno, Inode, Others, PageStore, Result,
+    hostfs::{self, HostNode},
+    pages::PAGE,
+};
+use alloc::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    vec,
+};
+use core::{any::Any, ops::Range};
 use framework::{Frame, PAGE_SIZE};
+use smallvec::SmallVec;
+use spin::{Mutex, Once};
 
 /// Pages read from the host at a time, aligned: as many as a page fault maps together.
 const CLUSTER: usize = 16;
 
 pub(super) struct HostStore {
     node: Arc<dyn HostNode>,
+    /// The file, set as soon as it is made.
+    pub(super) inode: Once<Weak<Inode>>,
 }
 
 impl HostStore {
     pub(super) const fn new(node: Arc<dyn HostNode>) -> Self {
-        Self { node }
+        Self { node, inode: Once::new() }
+    }
+}
+
+/// Pages that were read, oldest first: the host has them all in its own cache, so only some are
+/// kept here.
+#[derive(Default)]
+pub(super) struct Loaded {
+    clusters: Mutex<VecDeque<(Weak<Inode>, u64)>>,
+}
+
+/// Clusters looked at to make room for one.
+const LOOKS: usize = 8;
+
+impl Loaded {
+    /// Counts a cluster that was read and lets go of older ones if there are too many: more than a
+    /// quarter of the memory, or any while memory is short.
+    fn add(&self, inode: &Weak<Inode>, first: u64) {
+        let stats = framework::frame::stats();
+        let short = stats.free < stats.reserve + stats.total / 16;
+        let most = if short { 0 } else { stats.total / 4 / CLUSTER };
+        let mut clusters = self.clusters.lock();
+        clusters.push_back((inode.clone(), first));
+        let surplus = clusters.len().saturating_sub(most).min(LOOKS);
+        // Inodes must not be dropped under the lock: they may be the last of their file.
+        let oldest: SmallVec<[_; LOOKS]> = clusters.drain(..surplus).collect();
+        drop(clusters);
+        for (inode, first) in oldest {
+            let Some(file) = inode.upgrade() else { continue };
+            let Some(pages) = file.pages() else { continue };
+            if pages.evict(first..first + CLUSTER as u64) != 0 {
+                self.clusters.lock().push_back((inode, first));
+            }
+        }
     }
 }
 
@@ -47,6 +92,11 @@ impl PageStore for HostStore {
                 others(page, frame);
             }
         }
+        if let Some(weak) = self.inode.get()
+            && let Some(inode) = weak.upgrade()
+        {
+            hostfs::of(inode.super_block())?.loaded.add(weak, first);
+        }
         Ok(wanted)
     }
 
@@ -56,4 +106,8 @@ impl PageStore for HostStore {
     }
 
     fn release(&self, _pages: Range<u64>, _count: u64) {}
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
 }

@@ -28,7 +28,7 @@ use alloc::{
 };
 use core::any::Any;
 use directory::HostDirectory;
-use file::HostStore;
+use file::{HostStore, Loaded};
 use spin::{Mutex, Once};
 
 /// What identifies a file of the host: device and inode number.
@@ -45,6 +45,7 @@ struct HostFs {
     /// The devices of the host in the order in which they were met: inode numbers of all of them
     /// have to be unique in one file system.
     devices: Mutex<Vec<u64>>,
+    loaded: Loaded,
 }
 
 /// Makes a read-only file system of a directory of the host and a mount of it that is nowhere yet.
@@ -61,6 +62,7 @@ pub fn mount(root: Arc<dyn HostNode>, source: &[u8], flags: MountFlags) -> Resul
         root: Arc::clone(&root),
         inodes: Mutex::default(),
         devices: Mutex::new(alloc::vec![metadata.device]),
+        loaded: Loaded::default(),
     };
     let super_block = SuperBlock::new(Box::new(file_system));
     super_block.set_read_only(true);
@@ -135,7 +137,12 @@ impl HostFs {
             identity: (metadata.device, metadata.number),
             seen: Mutex::new((metadata.size, metadata.times.modified)),
         };
-        Ok(Inode::with_backing(Arc::clone(super_block), new, role, Box::new(backing)))
+        let made = Inode::with_backing(Arc::clone(super_block), new, role, Box::new(backing));
+        let store = made.pages().and_then(|pages| pages.store().as_any());
+        if let Some(store) = store.and_then(|store| store.downcast_ref::<HostStore>()) {
+            store.inode.call_once(|| Arc::downgrade(&made));
+        }
+        Ok(made)
     }
 
     /// A number for a file that no file of another device of the host has.

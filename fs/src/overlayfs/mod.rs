@@ -32,7 +32,7 @@ mod setup;
 mod tests;
 
 pub use options::Options;
-pub use setup::mount;
+pub use setup::{mount, mount_over};
 
 use crate::{
     Caller, Errno, FileSystem, Inode, Kind, Metadata, OpenFlags, Path, Result, Statfs, SuperBlock,

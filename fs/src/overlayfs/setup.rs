@@ -9,6 +9,7 @@ use crate::{
         layer::{self, Look, Marks},
         node::{self, Node, Stack},
     },
+    ramfs,
 };
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::sync::atomic::AtomicU64;
@@ -43,6 +44,57 @@ pub fn mount(
     let work = options.work.as_deref().map(directory).transpose()?;
     let lower: Vec<Path> =
         options.lower.iter().map(|name| directory(name)).collect::<Result<_>>()?;
+    build(options, Given { upper, work, lower }, source, flags, walk.caller)
+}
+
+/// Lays a new file system in memory over a mount: what is changed lasts as long as the overlay.
+///
+/// # Errors
+/// - `ENOMEM`: there is no room for its first directories.
+pub fn mount_over(
+    lower: &Arc<Mount>,
+    source: &[u8],
+    flags: MountFlags,
+    caller: &Caller<'_>,
+) -> Result<Arc<Mount>> {
+    let half = framework::frame::stats().total as u64 / 2;
+    let limits = ramfs::Options { pages: Some(half), inodes: Some(half), ..Default::default() };
+    let memory =
+        ramfs::mount(ramfs::Flavour::Tmpfs, limits, b"tmpfs", MountFlags::empty(), caller)?;
+    let (memory, lower) = (Path::root_of(&memory), Path::root_of(lower));
+    let make = |name: &[u8]| {
+        layer::run(caller, &memory, |walk| walk.make(&memory, name, Make::Directory, 0o755))
+    };
+    let (upper, work) = (make(b"upper")?, make(b"work")?);
+    let (shown, own) = (lower.inode()?, upper.inode()?);
+    own.set_mode(shown.mode());
+    own.set_owner(shown.uid(), shown.gid());
+    let named = |name: &[u8]| Some(Box::from(name));
+    let options = Options {
+        lower: alloc::vec![b"/".as_slice().into()],
+        upper: named(b"upper"),
+        work: named(b"work"),
+        user_xattrs: false,
+    };
+    let given = Given { upper: Some(upper), work: Some(work), lower: alloc::vec![lower] };
+    build(options, given, source, flags, caller)
+}
+
+/// The directories an overlay is made of.
+struct Given {
+    upper: Option<Path>,
+    work: Option<Path>,
+    lower: Vec<Path>,
+}
+
+fn build(
+    options: Options,
+    given: Given,
+    source: &[u8],
+    flags: MountFlags,
+    caller: &Caller<'_>,
+) -> Result<Arc<Mount>> {
+    let Given { upper, work, lower } = given;
     if let (Some(upper), Some(work)) = (&upper, &work) {
         check_work(upper, work)?;
     }
@@ -57,7 +109,7 @@ pub fn mount(
         (Some(work), Some(upper)) => {
             // On the mount of the upper layer, so that files can be moved there.
             let work = Path::new(Arc::clone(upper.mount()), Arc::clone(work.dentry()));
-            Some(prepare(&work, walk.caller)?)
+            Some(prepare(&work, caller)?)
         }
         _ => None,
     };
@@ -75,7 +127,7 @@ pub fn mount(
         depth,
         inodes: Mutex::new(BTreeMap::new()),
         next_temporary: AtomicU64::new(1),
-        clock: walk.caller.clock(),
+        clock: caller.clock(),
     };
     let super_block = SuperBlock::new(Box::new(file_system));
     super_block.set_read_only(read_only);

@@ -70,6 +70,11 @@ pub trait PageStore: Send + Sync {
 
     /// The size changed.
     fn resized(&self, _size: u64) {}
+
+    /// The store itself, by which a file system knows its own.
+    fn as_any(&self) -> Option<&dyn core::any::Any> {
+        None
+    }
 }
 
 /// Somebody who maps pages of the file and must let go of those that are cut off.
@@ -199,6 +204,25 @@ impl PageCache {
         let _writing = self.lock_writing();
         self.size.store(size, Release);
         self.cut(0..u64::MAX);
+    }
+
+    /// Lets go of the pages of a range that nobody maps or uses just now and that the store can
+    /// bring again; returns how many stay.
+    pub(crate) fn evict(&self, range: Range<u64>) -> usize {
+        let mut removed: SmallVec<[Frame; 16]> = SmallVec::new();
+        let mut left = 0;
+        let mut pages = self.pages.lock();
+        for index in range {
+            match pages.tree.get(index).map(Frame::references) {
+                // Only the cache has it, and nobody else can come to have it now.
+                Some(1) => removed.extend(pages.tree.remove(index..index + 1)),
+                Some(_) => left += 1,
+                None => {}
+            }
+        }
+        pages.count -= removed.len() as u64;
+        CACHED.fetch_sub(removed.len() as u64, Relaxed);
+        left
     }
 
     /// Calls `visit` with the pages of a range that are in memory, under the cache's lock.

@@ -38,7 +38,7 @@ pub struct Guest {
 pub enum Root {
     /// It is empty, and in memory; an initial RAM disk fills it.
     Memory,
-    /// A directory of the host.
+    /// A directory of the host, under a layer in memory that takes all changes.
     Host(Arc<dyn HostNode>),
 }
 
@@ -47,7 +47,11 @@ impl Root {
     pub(super) fn make(&self) -> Result<Arc<Mount>> {
         match self {
             Self::Memory => super::make_root(),
-            Self::Host(node) => fs::hostfs::mount(Arc::clone(node), b"host", MountFlags::empty()),
+            Self::Host(node) => {
+                let host = fs::hostfs::mount(Arc::clone(node), b"host", MountFlags::empty())?;
+                let (flags, caller) = (MountFlags::RELATIVE_ACCESS_TIME, super::kernel_caller());
+                fs::overlayfs::mount_over(&host, b"overlay", flags, &caller)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use super::open;
 use abi::{Errno, Result};
 use fs::{
     Caller, Credentials, Kind, LookupFlags, Make, MountFlags, OpenFile, OpenFlags, OpenHow, Opened,
-    Path, Sink, Timespec, Walk, hostfs,
+    Path, Sink, Source, Timespec, Walk, hostfs, overlayfs,
 };
 use std::{
     collections::BTreeSet,
@@ -170,6 +170,40 @@ fn a_large_sparse_file_costs_what_is_in_it() {
     assert_eq!(read_at(&file, FAR - 2, 100).unwrap(), b"\0\0end");
     assert!(read_at(&file, 1 << 30, 1 << 20).unwrap().iter().all(|byte| *byte == 0));
     assert!(file.pages().unwrap().blocks() <= 8, "holes are not kept");
+}
+
+#[test]
+fn files_larger_than_the_memory_can_be_read() {
+    let memory = framework::frame::stats().total as u64 * 4096;
+    let tree = Tree::new(|at| {
+        let file = File::create(at.join("large")).unwrap();
+        for at in (0..memory + (8 << 20)).step_by(4096) {
+            file.write_at(&at.to_le_bytes(), at).unwrap();
+        }
+    });
+    let file = tree.open("/large", OpenFlags::empty()).unwrap();
+    for at in (0..file.inode().size() - 7).step_by(4096) {
+        assert_eq!(read_at(&file, at, 8).unwrap(), at.to_le_bytes());
+    }
+    assert!(file.pages().unwrap().blocks() <= memory / 512 / 3);
+}
+
+#[test]
+fn a_layer_in_memory_takes_the_changes() {
+    let tree = Tree::new(|at| host::write(at.join("file"), b"host").unwrap());
+    let mut tree = tree;
+    let mount = overlayfs::mount_over(tree.root.mount(), b"o", MountFlags::empty(), &caller());
+    tree.root = Path::root_of(&mount.unwrap());
+    let file = tree.open("/file", OpenFlags::READ_WRITE | OpenFlags::APPEND).unwrap();
+    file.write(&mut Source::kernel(b" and guest"), &caller()).unwrap();
+    assert_eq!(tree.read("/file").unwrap(), b"host and guest");
+    assert_eq!(host::read(tree.directory.join("file")).unwrap(), b"host");
+    let caller = caller();
+    let walk = Walk { caller: &caller, root: &tree.root, umask: 0 };
+    walk.make(&tree.root, b"directory", Make::Directory, 0o755).unwrap();
+    walk.unlink(&tree.root, b"file").unwrap();
+    assert_eq!(tree.find("/file").unwrap_err(), Errno::ENOENT);
+    assert!(tree.directory.join("file").exists() && !tree.directory.join("directory").exists());
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub struct Options {
     /// Number of CPUs [default: as many as the host has, at most 8].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CPUS)))]
     cpus: Option<u32>,
-    /// The directory of the host that is the root, read only [default: /].
+    /// The directory of the host that is the root, under a layer in memory that takes all changes
+    /// [default: /].
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
     /// Unpack this initial RAM disk over the root, which is empty then unless --root names one.
