@@ -60,4 +60,4 @@ pub use cpu::{CpuId, PerCpu};
 pub use frame::{Frame, OutOfMemory};
 pub use space::{Protection, VmSpace};
 pub use time::Instant;
-pub use user::{Regs, Trap, UserContext};
+pub use user::{Rax, Regs, Trap, UserContext};

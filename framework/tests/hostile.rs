@@ -46,7 +46,7 @@ impl Guest {
 /// Another program still runs.
 fn others_are_well() {
     let mut guest = Guest::new(&SYSCALL);
-    guest.context.regs.rax = 5;
+    guest.context.set_result(5);
     assert_eq!(guest.run(), Trap::Syscall);
 }
 
@@ -219,7 +219,7 @@ fn a_flood_of_kicks_is_only_slow() {
     });
     for count in 1..200 {
         assert_eq!(guest.run(), Trap::Syscall);
-        assert_eq!(guest.context.regs.rax, count);
+        assert_eq!(guest.context.regs().rax.get(), count);
     }
     flood.join().unwrap();
 }
@@ -233,8 +233,8 @@ fn a_context_is_not_lost_with_its_stub() {
     let mut guest = Guest::new(&code);
     while !guest.is_lost() {}
     guest.space.write(VirtAddr::new(CODE), &SYSCALL).unwrap();
-    guest.context.regs.rip = CODE;
-    guest.context.regs.rax = 77;
+    guest.context.regs_mut().rip = CODE;
+    guest.context.set_result(77);
     assert_eq!(guest.run(), Trap::Syscall);
-    assert_eq!(guest.context.regs.rax, 77);
+    assert_eq!(guest.context.regs().rax.get(), 77);
 }

@@ -50,8 +50,8 @@ impl Guest {
 
     /// Runs to the next system call.
     fn call(&mut self) -> usize {
-        assert_eq!(self.run(), Trap::Syscall, "{:x?}", self.context.regs);
-        self.context.regs.rax
+        assert_eq!(self.run(), Trap::Syscall, "{:x?}", self.context.regs());
+        self.context.regs().rax.get()
     }
 }
 
@@ -76,14 +76,14 @@ fn a_system_call_has_its_registers_and_takes_a_result() {
         0x48, 0x89, 0xc7, // mov rdi, rax
         0x0f, 0x05, // syscall
     ]);
-    guest.context.regs.r15 = usize::MAX;
+    guest.context.regs_mut().r15 = usize::MAX;
     assert_eq!(guest.call(), 0x127);
-    let regs = guest.context.regs;
+    let regs = guest.context.regs().clone();
     assert_eq!((regs.rdi, regs.rip, regs.r15), (1, CODE.get() + 12, usize::MAX));
     assert_eq!((regs.rcx, regs.r11), (regs.rip, regs.rflags));
-    guest.context.regs.rax = 0x1234_5678_9abc;
+    guest.context.set_result(0x1234_5678_9abc);
     guest.call();
-    assert_eq!(guest.context.regs.rdi, 0x1234_5678_9abc);
+    assert_eq!(guest.context.regs().rdi, 0x1234_5678_9abc);
 }
 
 #[test]
@@ -94,16 +94,16 @@ fn page_faults_say_what_was_tried() {
         0xff, 0xe7, // jmp rdi
     ]);
     let at = 0x7000_0000;
-    guest.context.regs.rdi = at;
+    guest.context.regs_mut().rdi = at;
     assert_eq!(guest.run(), fault(at, false, false, false));
     let frame = map(&guest.space, VirtAddr::new(at), READ);
     frame.write(0, &SYSCALL);
     assert_eq!(guest.run(), fault(at, true, false, true));
-    assert_eq!(guest.context.regs.rax, 0x050f);
-    guest.context.regs.rax = 0x0b0f;
+    assert_eq!(guest.context.regs().rax.get(), 0x050f);
+    guest.context.set_result(0x0b0f);
     guest.space.lock().map(VirtAddr::new(at), frame.clone(), BOTH).unwrap();
     assert_eq!(guest.run(), fault(at, false, true, true));
-    assert_eq!(guest.context.regs.rip, at);
+    assert_eq!(guest.context.regs().rip, at);
     guest.space.lock().map(VirtAddr::new(at), frame, READ | Protection::EXECUTE).unwrap();
     assert_eq!(guest.run(), exception(6));
 }
@@ -113,26 +113,26 @@ fn every_user_address_can_be_mapped_and_no_other() {
     let mut guest = Guest::new(&[0x88, 0x07, 0x0f, 0x05]); // mov [rdi], al; syscall
     for at in [0x1_0000, 0x1000_0000, 0x5555_5555_4000, 0x7fff_0000_0000, USER_END.get() - 4096] {
         map(&guest.space, VirtAddr::new(at), BOTH);
-        guest.context.regs.rip = CODE.get();
-        guest.context.regs.rdi = at;
+        guest.context.regs_mut().rip = CODE.get();
+        guest.context.regs_mut().rdi = at;
         guest.call();
     }
     for at in [0, 0x8000, USER_END.get(), 0x7fff_ffff_f000, 0xffff_8000_0000_0000] {
-        guest.context.regs.rip = CODE.get();
-        guest.context.regs.rdi = at;
+        guest.context.regs_mut().rip = CODE.get();
+        guest.context.regs_mut().rdi = at;
         if (USER_END.get()..0x7fff_ffff_0000).contains(&at) {
             continue; // the window
         }
         assert_eq!(guest.run(), fault(at, true, false, false), "{at:#x}");
     }
-    guest.context.regs.rip = CODE.get();
-    guest.context.regs.rdi = 0x8000_0000_0000_0000;
+    guest.context.regs_mut().rip = CODE.get();
+    guest.context.regs_mut().rdi = 0x8000_0000_0000_0000;
     assert_eq!(guest.run(), exception(13));
     for bad in [USER_END.get(), USER_END.get() + 0x10, 0xffff_ffff_8000_0000] {
-        guest.context.regs.rip = bad;
+        guest.context.regs_mut().rip = bad;
         assert_eq!(guest.run(), fault(bad, false, true, false));
     }
-    guest.context.regs.rip = 0x8000_0000_0000;
+    guest.context.regs_mut().rip = 0x8000_0000_0000;
     assert_eq!(guest.run(), exception(13));
 }
 
@@ -147,33 +147,33 @@ fn exceptions_have_their_vectors() {
     for (code, vector, rip) in programs {
         let mut guest = Guest::new(code);
         assert_eq!(guest.run(), exception(vector), "{code:x?}");
-        assert_eq!(guest.context.regs.rip, CODE.get() + rip, "{code:x?}");
+        assert_eq!(guest.context.regs().rip, CODE.get() + rip, "{code:x?}");
     }
     let mut guest = Guest::new(&[0xcd, 0x80]); // int 0x80
     assert_eq!(guest.run(), Trap::Exception(Exception { vector: 13, error: 0x402 }));
-    assert_eq!(guest.context.regs.rip, CODE.get());
+    assert_eq!(guest.context.regs().rip, CODE.get());
 }
 
 #[test]
 fn single_steps_trap_one_by_one() {
     let mut guest = Guest::new(&[0x90, 0x90, 0x90, 0x0f, 0x05]);
     for step in 1..=3 {
-        guest.context.regs.rflags |= 0x100;
+        guest.context.regs_mut().rflags |= 0x100;
         assert_eq!(guest.run(), exception(1));
-        assert_eq!(guest.context.regs.rip, CODE.get() + step);
+        assert_eq!(guest.context.regs().rip, CODE.get() + step);
     }
-    guest.context.regs.rflags &= !0x100;
+    guest.context.regs_mut().rflags &= !0x100;
     guest.call();
 }
 
 #[test]
 fn flags_and_a_bad_stack_do_no_harm() {
     let mut guest = Guest::new(&[0xfd, 0x31, 0xe4, 0x0f, 0x05, 0x0f, 0x0b]); // std; xor esp, esp
-    guest.context.regs.rflags = 0xffff_ffff & !0x100;
+    guest.context.regs_mut().rflags = 0xffff_ffff & !0x100;
     guest.call();
-    assert_eq!(guest.context.regs.rsp, 0);
-    assert!(guest.context.regs.rflags & 0x400 != 0, "DF is the program's");
-    guest.context.regs.rflags |= 0x4_0000; // AC
+    assert_eq!(guest.context.regs().rsp, 0);
+    assert!(guest.context.regs().rflags & 0x400 != 0, "DF is the program's");
+    guest.context.regs_mut().rflags |= 0x4_0000; // AC
     assert_eq!(guest.run(), exception(6));
 }
 
@@ -188,7 +188,7 @@ fn a_loop_ends_by_a_kick() {
         });
         assert_eq!(guest.context.run(&guest.space), Trap::Interrupt);
         kicker.join().unwrap();
-        assert_eq!(guest.context.regs.rip, CODE.get());
+        assert_eq!(guest.context.regs().rip, CODE.get());
     }
     cpu::kick(me);
     let start = time::now();
@@ -218,8 +218,8 @@ fn two_contexts_share_a_stub_and_keep_their_registers() {
     ]);
     let mut contexts = [100usize, 2_000_000].map(|start| {
         let mut context = context();
-        context.regs.fs_base = 0x7000_0000 + start;
-        context.regs.gs_base = start;
+        context.regs_mut().fs_base = 0x7000_0000 + start;
+        context.regs_mut().gs_base = start;
         let mut state = vec![0; UserContext::fpu_size()];
         context.fpu_read(&mut state);
         state[160 + 3 * 16..][..8].copy_from_slice(&start.to_le_bytes());
@@ -232,9 +232,9 @@ fn two_contexts_share_a_stub_and_keep_their_registers() {
     for round in 1..50 {
         for (start, context) in &mut contexts {
             while context.run(&guest.space) == Trap::Interrupt {}
-            let regs = context.regs;
+            let regs = context.regs().clone();
             assert_eq!(
-                (regs.rax, regs.rdi, regs.rsi),
+                (regs.rax.get(), regs.rdi, regs.rsi),
                 (*start + round, 0x7000_0000 + *start, *start)
             );
         }
@@ -242,11 +242,11 @@ fn two_contexts_share_a_stub_and_keep_their_registers() {
     // A copy goes on where its original is; one that is reset begins again.
     let mut copy = contexts[0].1.duplicate().unwrap();
     while copy.run(&guest.space) == Trap::Interrupt {}
-    assert_eq!(copy.regs.rax, 150);
+    assert_eq!(copy.regs().rax.get(), 150);
     copy.fpu_reset();
     guest.context = copy;
     assert_eq!(guest.call(), 1);
-    assert_eq!(contexts[0].1.regs.rax, 149);
+    assert_eq!(contexts[0].1.regs().rax.get(), 149);
 }
 
 #[test]
@@ -279,26 +279,26 @@ fn all_fpu_registers_survive_preemption() {
 fn a_child_shares_until_it_writes() {
     let code = [0x8a, 0x17, 0x88, 0x07, 0x0f, 0x05]; // mov dl, [rdi]; mov [rdi], al; syscall
     let mut parent = Guest::new(&code);
-    parent.context.regs.rdi = DATA.get();
-    parent.context.regs.rax = 7;
+    parent.context.regs_mut().rdi = DATA.get();
+    parent.context.set_result(7);
     parent.call();
     let space = VmSpace::new().unwrap();
     let all = VirtAddr::new(0)..USER_END;
     parent.space.lock().share_copy_on_write(&mut space.lock(), all).unwrap();
     let mut child = Guest { space, context: context() };
-    child.context.regs.rdi = DATA.get();
-    child.context.regs.rax = 8;
+    child.context.regs_mut().rdi = DATA.get();
+    child.context.set_result(8);
     assert_eq!(child.run(), fault(DATA.get(), true, false, true));
-    assert_eq!(child.context.regs.rdx, 7);
+    assert_eq!(child.context.regs().rdx, 7);
     let page = child.space.lock().query(DATA).unwrap();
     child.space.lock().map(DATA, page.frame.duplicate().unwrap(), BOTH).unwrap();
     drop(page);
     child.call();
-    parent.context.regs.rip = CODE.get();
+    parent.context.regs_mut().rip = CODE.get();
     assert_eq!(parent.run(), fault(DATA.get(), true, false, true), "the parent's is shared too");
     parent.space.lock().protect(DATA..DATA + PAGE_SIZE, BOTH);
     parent.call();
-    assert_eq!(parent.context.regs.rdx, 7);
+    assert_eq!(parent.context.regs().rdx, 7);
     let mut byte = [0];
     child.space.read(DATA, &mut byte).unwrap();
     assert_eq!(byte, [8]);
@@ -307,18 +307,18 @@ fn a_child_shares_until_it_writes() {
 #[test]
 fn what_is_taken_away_is_gone() {
     let mut guest = Guest::new(&[0x88, 0x07, 0x0f, 0x05]); // mov [rdi], al; syscall
-    guest.context.regs.rdi = DATA.get();
+    guest.context.regs_mut().rdi = DATA.get();
     let page = DATA..DATA + PAGE_SIZE;
     for round in 0..50 {
-        guest.context.regs.rip = CODE.get();
+        guest.context.regs_mut().rip = CODE.get();
         guest.call();
         guest.space.lock().protect(page.clone(), READ);
-        guest.context.regs.rip = CODE.get();
+        guest.context.regs_mut().rip = CODE.get();
         assert_eq!(guest.run(), fault(DATA.get(), true, false, true));
         guest.space.lock().unmap(page.clone());
         assert_eq!(guest.run(), fault(DATA.get(), true, false, false));
         let frame = map(&guest.space, DATA, BOTH);
-        guest.context.regs.rax = round;
+        guest.context.set_result(round);
         guest.call();
         let mut byte = [0];
         frame.read(0, &mut byte);
@@ -330,12 +330,12 @@ fn what_is_taken_away_is_gone() {
 #[test]
 fn a_kick_does_not_keep_what_was_taken_away() {
     let mut guest = Guest::new(&[0x88, 0x07, 0x0f, 0x05]); // mov [rdi], al; syscall
-    guest.context.regs.rdi = DATA.get();
+    guest.context.regs_mut().rdi = DATA.get();
     guest.call();
     guest.space.lock().unmap(DATA..DATA + PAGE_SIZE);
     cpu::kick(cpu::current());
     assert_eq!(guest.context.run(&guest.space), Trap::Interrupt);
-    guest.context.regs.rip = CODE.get();
+    guest.context.regs_mut().rip = CODE.get();
     assert_eq!(guest.run(), fault(DATA.get(), true, false, false));
 }
 
@@ -351,8 +351,8 @@ fn ten_thousand_pages_apart() {
     let frames: Vec<Frame> = (0..PAGES)
         .map(|page| map(&guest.space, VirtAddr::new(base + page * 2 * PAGE_SIZE), BOTH))
         .collect();
-    guest.context.regs.rdi = base;
-    guest.context.regs.rcx = PAGES;
+    guest.context.regs_mut().rdi = base;
+    guest.context.regs_mut().rcx = PAGES;
     guest.call();
     for (page, frame) in frames.iter().enumerate() {
         let mut word = [0; 8];
@@ -361,8 +361,8 @@ fn ten_thousand_pages_apart() {
     }
     guest.space.lock().unmap(VirtAddr::new(base)..VirtAddr::new(base + PAGES * 2 * PAGE_SIZE));
     assert!(frames.iter().all(Frame::is_unique));
-    guest.context.regs.rip = CODE.get();
-    guest.context.regs.rdi = base + 0x2000;
+    guest.context.regs_mut().rip = CODE.get();
+    guest.context.regs_mut().rdi = base + 0x2000;
     assert_eq!(guest.run(), fault(base + 0x2000, true, false, false));
 }
 
@@ -380,17 +380,17 @@ fn more_mappings_than_the_host_has() {
         let at = VirtAddr::new(base + page * 2 * PAGE_SIZE);
         guest.space.lock().map(at, frame.clone(), READ).unwrap();
     }
-    guest.context.regs.rdi = base;
-    guest.context.regs.rcx = PAGES;
+    guest.context.regs_mut().rdi = base;
+    guest.context.regs_mut().rcx = PAGES;
     guest.call();
-    assert_eq!(guest.context.regs.rdi, base + PAGES * 2 * PAGE_SIZE);
+    assert_eq!(guest.context.regs().rdi, base + PAGES * 2 * PAGE_SIZE);
 }
 
 #[test]
 fn spaces_come_and_go() {
     for round in 0..300usize {
         let mut guest = Guest::new(&[0x48, 0x8b, 0x07, 0x0f, 0x05]); // mov rax, [rdi]; syscall
-        guest.context.regs.rdi = DATA.get();
+        guest.context.regs_mut().rdi = DATA.get();
         guest.space.write(DATA, &round.to_le_bytes()).unwrap();
         assert_eq!(guest.call(), round);
     }
@@ -400,7 +400,7 @@ fn spaces_come_and_go() {
 fn another_cpu_is_told_to_forget() {
     // Writes to a page in a loop until it faults.
     let mut guest = Guest::new(&[0x48, 0xff, 0x07, 0xeb, 0xfb]); // inc qword [rdi]; jmp back
-    guest.context.regs.rdi = DATA.get();
+    guest.context.regs_mut().rdi = DATA.get();
     let space = guest.space.clone();
     for _ in 0..10 {
         let frame = space.lock().query(DATA).unwrap().frame;
@@ -430,10 +430,10 @@ fn a_program_runs_on_two_cpus_at_once() {
             let space = &guest.space;
             scope.spawn(move || {
                 let mut context = context();
-                context.regs.rdi = DATA.get();
+                context.regs_mut().rdi = DATA.get();
                 for _ in 0..TIMES {
                     while context.run(space) == Trap::Interrupt {}
-                    assert_eq!(context.regs.rip, CODE.get() + 6);
+                    assert_eq!(context.regs().rip, CODE.get() + 6);
                 }
             });
         }
@@ -448,8 +448,8 @@ fn undefined_code_at_page_ends() {
     let mut guest = Guest::new(&[]);
     let last = CODE + (PAGE_SIZE - 2);
     guest.space.lock().query(CODE).unwrap().frame.write(PAGE_SIZE - 2, &UD2);
-    guest.context.regs.rip = last.get();
+    guest.context.regs_mut().rip = last.get();
     assert_eq!(guest.run(), exception(6));
-    guest.context.regs.rip = last.get() + 1;
+    guest.context.regs_mut().rip = last.get() + 1;
     assert_eq!(guest.run(), fault(CODE.get() + PAGE_SIZE, false, true, false));
 }

@@ -4,7 +4,8 @@ use crate::Say;
 use alloc::sync::Arc;
 use core::time::Duration;
 use framework::{
-    Frame, PAGE_SIZE, Protection, Regs, Trap, USER_END, UserContext, VirtAddr, VmSpace, cpu, time,
+    Frame, PAGE_SIZE, Protection, Rax, Regs, Trap, USER_END, UserContext, VirtAddr, VmSpace, cpu,
+    time,
 };
 
 const CODE: VirtAddr = VirtAddr::new(0x40_0000);
@@ -83,8 +84,8 @@ fn run_on(context: &mut UserContext, space: &VmSpace) -> Trap {
 fn once(code: &[u8], rdi: usize, rsi: usize) -> (Trap, UserContext) {
     let space = space(code);
     let mut context = UserContext::new(CODE, STACK_TOP);
-    context.regs.rdi = rdi;
-    context.regs.rsi = rsi;
+    context.regs_mut().rdi = rdi;
+    context.regs_mut().rsi = rsi;
     let trap = run_on(&mut context, &space);
     (trap, context)
 }
@@ -105,13 +106,13 @@ fn registers(say: &mut Say<'_>) {
     let (trap, context) = once(MARK_ALL, 0, 0);
     say(format_args!("{trap:?}"));
     // What rcx and r11 hold after the instruction is the processor's business.
-    let shown = Regs { rcx: 0, r11: 0, ..context.regs };
+    let shown = Regs { rcx: 0, r11: 0, ..context.regs().clone() };
     say(format_args!("{shown:x?}"));
 
     let space = space(SYSCALL);
     let mut context = UserContext::new(CODE, STACK_TOP);
     let full = Regs {
-        rax: usize::MAX,
+        rax: Rax::new(usize::MAX),
         rbx: 2,
         rdx: 1 << 63,
         rsi: 5,
@@ -124,13 +125,14 @@ fn registers(say: &mut Say<'_>) {
         r13: 14,
         r14: 15,
         r15: 16,
-        ..context.regs
+        ..context.regs().clone()
     };
-    context.regs = full;
+    *context.regs_mut() = full.clone();
     for _ in 0..2 {
         let trap = run_on(&mut context, &space);
-        let kept = Regs { rcx: 0, r11: 0, rip: full.rip, rflags: full.rflags, ..context.regs };
-        say(format_args!("{trap:?} at {:x}, the rest kept: {}", context.regs.rip, kept == full));
+        let kept =
+            Regs { rcx: 0, r11: 0, rip: full.rip, rflags: full.rflags, ..context.regs().clone() };
+        say(format_args!("{trap:?} at {:x}, the rest kept: {}", context.regs().rip, kept == full));
     }
 }
 
@@ -151,7 +153,8 @@ fn faults(say: &mut Say<'_>) {
         let (trap, context) = once(code, at.get(), 0x33);
         say(format_args!(
             "{what}: {trap:x?} at {:x}, rax {:x}",
-            context.regs.rip, context.regs.rax
+            context.regs().rip,
+            context.regs().rax.get()
         ));
     }
     let below = space(PUSH);
@@ -169,22 +172,22 @@ fn exceptions(say: &mut Say<'_>) {
         ("read a machine register", READ_MSR),
     ] {
         let (trap, context) = once(code, 0, 0);
-        say(format_args!("{what}: {trap:?} at {:x}", context.regs.rip));
+        say(format_args!("{what}: {trap:?} at {:x}", context.regs().rip));
     }
     let space = space(SET_XMM);
     let mut context = UserContext::new(CODE, STACK_TOP);
-    context.regs.rflags |= SINGLE_STEP;
-    say(format_args!("a step: {:?} at {:x}", run_on(&mut context, &space), context.regs.rip));
+    context.regs_mut().rflags |= SINGLE_STEP;
+    say(format_args!("a step: {:?} at {:x}", run_on(&mut context, &space), context.regs().rip));
 }
 
 /// What a program may ask the kernel to put into its registers.
 fn bad_contexts(say: &mut Say<'_>) {
     let space = space(SYSCALL);
     let mut context = UserContext::new(CODE, STACK_TOP);
-    context.regs.rflags = usize::MAX & !SINGLE_STEP & !0x4_4000;
+    context.regs_mut().rflags = usize::MAX & !SINGLE_STEP & !0x4_4000;
     let trap = run_on(&mut context, &space);
     // Of the flags a program cannot change: I/O privilege off, interrupts on, virtual mode off.
-    let flags = context.regs.rflags & 0x1a_3200;
+    let flags = context.regs().rflags & 0x1a_3200;
     say(format_args!("all flags: {trap:?}, {flags:x}"));
     for rip in [0x8000_0000_0000, 0xffff_8000_0000_0000, usize::MAX, USER_END.get()] {
         let mut context = UserContext::new(VirtAddr::new(rip), STACK_TOP);
@@ -193,47 +196,48 @@ fn bad_contexts(say: &mut Say<'_>) {
     }
     let mut context = UserContext::new(CODE, VirtAddr::new(0x1234_5678_9abc_def0));
     let trap = run_on(&mut context, &space);
-    say(format_args!("a wild stack nobody uses: {trap:?}, {:x}", context.regs.rsp));
+    say(format_args!("a wild stack nobody uses: {trap:?}, {:x}", context.regs().rsp));
 }
 
 fn floating_point(say: &mut Say<'_>) {
     let (set, get) = (space(SET_XMM), space(GET_XMM));
     let mut one = UserContext::new(CODE, STACK_TOP);
     let mut two = UserContext::new(CODE, STACK_TOP);
-    one.regs.rdi = 0x1111;
-    two.regs.rdi = 0x2222;
+    one.regs_mut().rdi = 0x1111;
+    two.regs_mut().rdi = 0x2222;
     say(format_args!("{:?} {:?}", run_on(&mut one, &set), run_on(&mut two, &set)));
     let mut copy = one.duplicate().expect("memory suffices");
     let mut fresh = UserContext::new(CODE, STACK_TOP);
     for context in [&mut one, &mut two, &mut copy, &mut fresh] {
-        context.regs.rip = CODE.get();
+        context.regs_mut().rip = CODE.get();
         let trap = run_on(context, &get);
-        say(format_args!("{trap:?} xmm3 = {:x}", context.regs.rax));
+        say(format_args!("{trap:?} xmm3 = {:x}", context.regs().rax.get()));
     }
     one.fpu_reset();
-    one.regs.rip = CODE.get();
-    say(format_args!("reset: {:?} xmm3 = {:x}", run_on(&mut one, &get), one.regs.rax));
+    one.regs_mut().rip = CODE.get();
+    say(format_args!("reset: {:?} xmm3 = {:x}", run_on(&mut one, &get), one.regs().rax.get()));
     let mut state = alloc::vec![0; UserContext::fpu_size()];
     two.fpu_read(&mut state);
     // The registers begin at byte 160 of the area, 16 bytes each (SDM 1, 10.5.1).
     say(format_args!("read: {:x?}", &state[160 + 3 * 16..160 + 3 * 16 + 4]));
     state[160 + 3 * 16] = 0x77;
     say(format_args!("write: {:?}", two.fpu_write(&state)));
-    two.regs.rip = CODE.get();
-    say(format_args!("written: {:?} xmm3 = {:x}", run_on(&mut two, &get), two.regs.rax));
+    two.regs_mut().rip = CODE.get();
+    say(format_args!("written: {:?} xmm3 = {:x}", run_on(&mut two, &get), two.regs().rax.get()));
 }
 
 fn segments(say: &mut Say<'_>) {
     let space = space(LOAD_FS_GS);
     let mut context = UserContext::new(CODE, STACK_TOP);
-    context.regs.fs_base = DATA.get();
-    context.regs.gs_base = READ_ONLY.get();
+    context.regs_mut().fs_base = DATA.get();
+    context.regs_mut().gs_base = READ_ONLY.get();
     let trap = run_on(&mut context, &space);
-    say(format_args!("{trap:?} fs:0 {:x} gs:8 {:x}", context.regs.rax, context.regs.rbx));
-    context.regs.rip = CODE.get();
-    (context.regs.fs_base, context.regs.gs_base) = (READ_ONLY.get(), DATA.get());
+    say(format_args!("{trap:?} fs:0 {:x} gs:8 {:x}", context.regs().rax.get(), context.regs().rbx));
+    context.regs_mut().rip = CODE.get();
+    context.regs_mut().fs_base = READ_ONLY.get();
+    context.regs_mut().gs_base = DATA.get();
     let trap = run_on(&mut context, &space);
-    say(format_args!("{trap:?} fs:0 {:x} gs:8 {:x}", context.regs.rax, context.regs.rbx));
+    say(format_args!("{trap:?} fs:0 {:x} gs:8 {:x}", context.regs().rax.get(), context.regs().rbx));
 }
 
 /// What the kernel does to a space while a program is between two instructions.
@@ -241,10 +245,10 @@ fn changes_are_seen(say: &mut Say<'_>) {
     let space = space(LOAD);
     let mut context = UserContext::new(CODE, STACK_TOP);
     let mut load = |what: &str, at: VirtAddr| {
-        context.regs.rip = CODE.get();
-        context.regs.rdi = at.get();
+        context.regs_mut().rip = CODE.get();
+        context.regs_mut().rdi = at.get();
         let trap = run_on(&mut context, &space);
-        say(format_args!("{what}: {trap:x?} rax {:x}", context.regs.rax));
+        say(format_args!("{what}: {trap:x?} rax {:x}", context.regs().rax.get()));
     };
     load("as mapped", DATA);
     space.lock().unmap(DATA..DATA + PAGE_SIZE);
@@ -265,8 +269,9 @@ fn two_spaces(say: &mut Say<'_>) {
     let (left, right) = (space(STORE), space(STORE));
     let mut context = UserContext::new(CODE, STACK_TOP);
     for (space, value) in [(&left, 1), (&right, 2), (&left, 3)] {
-        context.regs.rip = CODE.get();
-        (context.regs.rdi, context.regs.rsi) = (DATA.get(), value);
+        context.regs_mut().rip = CODE.get();
+        context.regs_mut().rdi = DATA.get();
+        context.regs_mut().rsi = value;
         let trap = run_on(&mut context, space);
         let mut words = [[0; 8]; 2];
         let read = (left.read(DATA, &mut words[0]), right.read(DATA, &mut words[1]));
@@ -278,7 +283,7 @@ fn two_spaces(say: &mut Say<'_>) {
         from.share_copy_on_write(&mut to, CODE..STACK_TOP).expect("memory suffices");
     }
     for space in [&left, &child] {
-        context.regs.rip = CODE.get();
+        context.regs_mut().rip = CODE.get();
         let trap = run_on(&mut context, space);
         say(format_args!("a store to what is shared: {trap:x?}"));
     }
@@ -295,7 +300,7 @@ fn interrupts(say: &mut Say<'_>) {
             trap => break trap,
         }
     };
-    say(format_args!("an alarm ends a loop: {trap:?} at {:x}", context.regs.rip));
+    say(format_args!("an alarm ends a loop: {trap:?} at {:x}", context.regs().rip));
     cpu::kick(cpu::current());
     let trap = context.run(&space);
     let ended = matches!(trap, Trap::Attention | Trap::Interrupt);

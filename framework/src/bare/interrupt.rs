@@ -9,6 +9,7 @@
 
 use super::{apic, clock, cpu, fpu, irq, space};
 use crate::irq::Counter;
+use core::arch::asm;
 
 /// The first vector of a device.
 pub(super) const FIRST_LINE: u8 = 0x30;
@@ -24,6 +25,20 @@ pub(super) const KICK: u8 = 0xed;
 pub(super) const TIMER: u8 = 0xee;
 /// The APIC changed its mind.
 pub(super) const SPURIOUS: u8 = 0xff;
+
+/// Keeps interrupts away.
+#[inline]
+pub(super) fn disable_interrupts() {
+    // SAFETY: what comes in between is taken when interrupts are enabled.
+    unsafe { asm!("cli", options(nostack)) };
+}
+
+/// Lets interrupts in.
+#[inline]
+pub(super) fn enable_interrupts() {
+    // SAFETY: the callers have ended what interrupts had to be kept away from.
+    unsafe { asm!("sti", options(nostack)) };
+}
 
 /// How often the framework's own interrupts came.
 pub(super) static TIMERS: Counter = Counter::new();

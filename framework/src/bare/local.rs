@@ -13,7 +13,7 @@ use core::{
     cell::{Cell, UnsafeCell},
     mem::offset_of,
     ptr,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 use x86_64::structures::tss::TaskStateSegment;
 
@@ -47,6 +47,12 @@ pub(super) struct Local {
     pub(super) program: Cell<u64>,
     /// Its part of the kernel heap.
     pub(super) magazines: Magazines,
+    /// The ticket of the program that can be gone on with as it is; see `user.rs`.
+    ticket: AtomicU64,
+    /// How many tickets this CPU has given.
+    tickets: Cell<u64>,
+    /// The end of the part of its registers that a trap saves; see `trap.s`.
+    regs: Cell<usize>,
     /// The program's segment bases that are loaded.
     pub(super) fs_base: Cell<usize>,
     pub(super) gs_base: Cell<usize>,
@@ -56,9 +62,13 @@ pub(super) struct Local {
 unsafe impl Sync for Local {}
 
 pub(super) const SCRATCH: usize = offset_of!(Local, scratch);
+pub(super) const REGS: usize = offset_of!(Local, regs);
 pub(super) const ERROR: usize = offset_of!(Local, error);
 pub(super) const TRAP_STACK: usize =
     offset_of!(Local, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+
+/// A ticket that no program has.
+const VOID: u64 = u64::MAX;
 
 static LOCALS: [Local; MAX_CPUS] = [const { Local::new() }; MAX_CPUS];
 
@@ -79,6 +89,9 @@ impl Local {
             fpu_enabled: Cell::new(false),
             program: Cell::new(0),
             magazines: Magazines::new(),
+            ticket: AtomicU64::new(VOID),
+            tickets: Cell::new(0),
+            regs: Cell::new(0),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
         }
@@ -90,10 +103,32 @@ impl Local {
         self.id.get()
     }
 
+    /// A ticket that no program and no CPU has had.
+    pub(super) fn next_ticket(&self) -> u64 {
+        let next = self.tickets.get() + 1;
+        self.tickets.set(next);
+        let ticket = next * MAX_CPUS as u64 + u64::from(self.id().get());
+        self.ticket.store(ticket, Ordering::Relaxed);
+        ticket
+    }
+
     /// Makes the next (or the present) entry into user mode end at once.
     #[inline]
     pub(super) fn set_attention(&self) {
         self.attention.store(true, Ordering::Relaxed);
+        self.void_ticket();
+    }
+
+    /// Makes the next entry into user mode look at everything again.
+    #[inline]
+    pub(super) fn void_ticket(&self) {
+        self.ticket.store(VOID, Ordering::Relaxed);
+    }
+
+    /// The ticket of the program that can be gone on with as it is.
+    #[inline]
+    pub(super) fn ticket(&self) -> u64 {
+        self.ticket.load(Ordering::Relaxed)
     }
 
     /// Whether something asked for attention since the last call; interrupts are off.

@@ -61,6 +61,7 @@ impl Active {
             paging::activate(self.root);
             leave_set(local.space.replace(&raw const self.cpus));
             local.root.set(self.root);
+            local.void_ticket();
         });
     }
 
@@ -103,6 +104,7 @@ fn leave(root: u64) {
     if local.root.get() == root {
         paging::activate(paging::root());
         local.root.set(0);
+        local.void_ticket();
         leave_set(local.space.replace(ptr::null()));
     }
 }

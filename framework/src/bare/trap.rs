@@ -17,27 +17,28 @@ global_asm!(
     include_str!("trap.s"),
     TRAP_STACK = const local::TRAP_STACK,
     SCRATCH = const local::SCRATCH,
+    REGS = const local::REGS,
     ERROR = const local::ERROR,
     USER_CODE = const USER_CODE,
     USER_DATA = const USER_DATA,
-    RAX = const offset_of!(Regs, rax),
-    RBX = const offset_of!(Regs, rbx),
-    RCX = const offset_of!(Regs, rcx),
-    RDX = const offset_of!(Regs, rdx),
-    RSI = const offset_of!(Regs, rsi),
-    RDI = const offset_of!(Regs, rdi),
-    RBP = const offset_of!(Regs, rbp),
-    RSP = const offset_of!(Regs, rsp),
-    R8 = const offset_of!(Regs, r8),
-    R9 = const offset_of!(Regs, r9),
-    R10 = const offset_of!(Regs, r10),
-    R11 = const offset_of!(Regs, r11),
-    R12 = const offset_of!(Regs, r12),
-    R13 = const offset_of!(Regs, r13),
-    R14 = const offset_of!(Regs, r14),
-    R15 = const offset_of!(Regs, r15),
-    RIP = const offset_of!(Regs, rip),
-    RFLAGS = const offset_of!(Regs, rflags),
+    RAX = const from_end(offset_of!(Regs, rax)),
+    RBX = const from_end(offset_of!(Regs, rbx)),
+    RCX = const from_end(offset_of!(Regs, rcx)),
+    RDX = const from_end(offset_of!(Regs, rdx)),
+    RSI = const from_end(offset_of!(Regs, rsi)),
+    RDI = const from_end(offset_of!(Regs, rdi)),
+    RBP = const from_end(offset_of!(Regs, rbp)),
+    RSP = const from_end(offset_of!(Regs, rsp)),
+    R8 = const from_end(offset_of!(Regs, r8)),
+    R9 = const from_end(offset_of!(Regs, r9)),
+    R10 = const from_end(offset_of!(Regs, r10)),
+    R11 = const from_end(offset_of!(Regs, r11)),
+    R12 = const from_end(offset_of!(Regs, r12)),
+    R13 = const from_end(offset_of!(Regs, r13)),
+    R14 = const from_end(offset_of!(Regs, r14)),
+    R15 = const from_end(offset_of!(Regs, r15)),
+    RIP = const from_end(offset_of!(Regs, rip)),
+    RFLAGS = const from_end(offset_of!(Regs, rflags)),
     kernel_interrupt = sym kernel_interrupt,
     kernel_exception = sym kernel_exception,
 );
@@ -46,10 +47,20 @@ unsafe extern "C" {
     safe static trap_stubs: u8;
     safe static syscall_entry: u8;
     /// Runs user mode until the next trap; its convention is its own, see `trap.s`.
-    pub(super) fn enter_user();
+    pub(super) fn enter_by_sysret();
+    /// The same for any registers.
+    pub(super) fn enter_by_iret();
 }
 
-/// What [`enter_user`] returns for a system call.
+/// Bytes of the part of [`Regs`] that is pushed by a system call.
+pub(super) const PUSHED: usize = offset_of!(Regs, rsp) + size_of::<usize>();
+
+/// An offset as `trap.s` counts it: from the end of the pushed part.
+const fn from_end(offset: usize) -> isize {
+    offset.cast_signed() - PUSHED.cast_signed()
+}
+
+/// What [`enter_by_sysret`] returns for a system call.
 pub(super) const SYSCALL: usize = 256;
 
 /// The first vector of an interrupt; those below are exceptions.

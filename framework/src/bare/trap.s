@@ -1,8 +1,7 @@
 # Entries from user mode and interrupts, and the way into user mode.
 #
 # The kernel stack pointer at the moment of entering user mode is the CPU's TRAP_STACK (the first
-# stack of its task state segment), so every trap continues right below the frame of enter_user,
-# whose last pushed word is the address of the Regs.
+# stack of its task state segment), so every trap continues right below the frame of enter_by_*.
 
 .section .text.trap, "ax", @progbits
 
@@ -14,36 +13,44 @@
     .popsection
 .endm
 
-# RDI = the Regs, RSI = whether by sysret; returns in RAX the vector, or 256 for a system call. Keeps
-# RBX, RBP and RSP alone. Interrupts are off, GS is the kernel's, before and after. The stack is
-# aligned to 16 bytes before the call, and so it is when TRAP_STACK is stored.
-.globl enter_user
-enter_user:
+# RDI = the end of the saved part of the Regs, where all offsets count from; returns in RAX the
+# vector, or 256 for a system call. Keeps RBX, RBP and RSP alone. Interrupts are off, GS is the
+# kernel's, before and after.
+.macro leave_kernel
     push rbp
     push rbx
-    push rdi
     mov gs:[{TRAP_STACK}], rsp
-    test esi, esi
-    jz 2f
-    mov rax, [rdi + {RAX}]
-    mov rbx, [rdi + {RBX}]
-    mov rcx, [rdi + {RIP}]
-    mov rdx, [rdi + {RDX}]
-    mov rsi, [rdi + {RSI}]
-    mov rbp, [rdi + {RBP}]
-    mov r8, [rdi + {R8}]
-    mov r9, [rdi + {R9}]
-    mov r10, [rdi + {R10}]
-    mov r11, [rdi + {RFLAGS}]
-    mov r12, [rdi + {R12}]
-    mov r13, [rdi + {R13}]
-    mov r14, [rdi + {R14}]
-    mov r15, [rdi + {R15}]
-    mov rsp, [rdi + {RSP}]
-    mov rdi, [rdi + {RDI}]
+    mov gs:[{REGS}], rdi
+.endm
+
+# By sysret: RCX and R11 become the program's RIP and RFLAGS. The registers are popped from the Regs.
+.globl enter_by_sysret
+enter_by_sysret:
+    leave_kernel
+    lea rsp, [rdi + {RAX}]
+    pop rax
+    pop rbx
+    pop rdx
+    pop rsi
+    pop rdi
+    pop rbp
+    pop r8
+    pop r9
+    pop r10
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    pop rcx
+    pop r11
+    pop rsp
     swapgs
     sysretq
-2:  push {USER_DATA}
+
+.globl enter_by_iret
+enter_by_iret:
+    leave_kernel
+    push {USER_DATA}
     push qword ptr [rdi + {RSP}]
     push qword ptr [rdi + {RFLAGS}]
     push {USER_CODE}
@@ -66,36 +73,32 @@ enter_user:
     swapgs
     iretq
 
+# The stack is the Regs for a while: interrupts are off, and what comes all the same has a stack of
+# its own.
 .globl syscall_entry
 syscall_entry:
     swapgs
     mov gs:[{SCRATCH}], rsp
-    mov rsp, gs:[{TRAP_STACK}]
+    mov rsp, gs:[{REGS}]
+    push qword ptr gs:[{SCRATCH}]
+    push r11
+    push rcx
+    push r15
+    push r14
+    push r13
+    push r12
+    push r10
+    push r9
+    push r8
+    push rbp
     push rdi
-    mov rdi, [rsp + 8]
-    mov [rdi + {RAX}], rax
-    mov [rdi + {RBX}], rbx
-    mov [rdi + {RCX}], rcx
-    mov [rdi + {RIP}], rcx
-    mov [rdi + {RDX}], rdx
-    mov [rdi + {RSI}], rsi
-    mov [rdi + {RBP}], rbp
-    mov [rdi + {R8}], r8
-    mov [rdi + {R9}], r9
-    mov [rdi + {R10}], r10
-    mov [rdi + {R11}], r11
-    mov [rdi + {RFLAGS}], r11
-    mov [rdi + {R12}], r12
-    mov [rdi + {R13}], r13
-    mov [rdi + {R14}], r14
-    mov [rdi + {R15}], r15
-    pop rax
-    mov [rdi + {RDI}], rax
-    mov rax, gs:[{SCRATCH}]
-    mov [rdi + {RSP}], rax
+    push rsi
+    push rdx
+    push rbx
+    push rax
+    mov rsp, gs:[{TRAP_STACK}]
     mov eax, 256
 leave_user:
-    pop rdi
     pop rbx
     pop rbp
     ret
@@ -129,8 +132,7 @@ trap:
     jz 2f
     swapgs
     push rdi
-    mov rdi, gs:[{TRAP_STACK}]
-    mov rdi, [rdi]
+    mov rdi, gs:[{REGS}]
     mov [rdi + {RAX}], rax
     mov [rdi + {RBX}], rbx
     mov [rdi + {RCX}], rcx

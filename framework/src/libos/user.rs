@@ -10,7 +10,7 @@ use super::{
 use crate::{
     USER_END, VirtAddr, VmSpace,
     cpu::CpuId,
-    user::{Exception, MACHINE_CHECK, PageFault, Regs, Trap},
+    user::{Exception, MACHINE_CHECK, PageFault, Regs, Trap, UserContext},
 };
 use core::time::Duration;
 use std::{sync::MutexGuard, time::Instant};
@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Enters user mode until the next trap that concerns the kernel.
-pub(crate) fn run(regs: &mut Regs, fpu: &mut Fpu, space: &VmSpace) -> Trap {
+pub(crate) fn run(context: &mut UserContext, space: &VmSpace) -> Trap {
+    let UserContext { regs, fpu, .. } = context;
     if !is_canonical(regs.rip) {
         return Trap::Exception(Exception { vector: PROTECTION, error: 0 });
     }

@@ -62,9 +62,20 @@ impl Errno {
         }
     }
 
+    /// The error that a call reports by `value` in `rax`, if it is one.
+    pub fn from_return_value(value: usize) -> Option<Self> {
+        let number = u16::try_from(value.wrapping_neg()).ok()?;
+        (1..512).contains(&number).then_some(Self(number))
+    }
+
     /// The number, positive.
     pub const fn number(self) -> u16 {
         self.0
+    }
+
+    /// Whether it says how an interrupted call goes on, which no program gets to see.
+    pub const fn is_restart(self) -> bool {
+        Self::ERESTARTSYS.0 <= self.0 && self.0 <= Self::ERESTART_RESTARTBLOCK.0
     }
 
     /// What a program finds in `rax`: the number's negative.
@@ -106,8 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_restart_codes_restart() {
+        for errno in [Errno::ERESTARTSYS, Errno::ERESTARTNOINTR, Errno::ERESTART_RESTARTBLOCK] {
+            assert!(errno.is_restart());
+        }
+        assert!(!Errno::EINTR.is_restart() && !Errno::MISS.is_restart());
+    }
+
+    #[test]
     fn return_value_is_the_negative_number() {
         assert_eq!(Errno::ENOENT.to_return_value(), usize::MAX - 1);
+        assert_eq!(Errno::from_return_value(usize::MAX - 1), Some(Errno::ENOENT));
+        assert_eq!([0, 1, usize::MAX - 4096].map(Errno::from_return_value), [None; 3]);
         assert_eq!(format!("{:?}", Errno::EAGAIN), "EAGAIN");
     }
 }

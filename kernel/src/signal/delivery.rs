@@ -50,15 +50,13 @@ fn continuation(errno: Errno, handler: Option<&Action>) -> Continuation {
 
 /// Puts the decision into the registers.
 fn settle(thread: &mut Thread, interrupted: Interrupted, handler: Option<&Action>) {
-    let regs = &mut thread.context.regs;
-    regs.rax = match continuation(interrupted.errno, handler) {
-        Continuation::Fail => {
-            regs.rax = Errno::EINTR.to_return_value();
-            return;
-        }
+    let regs = thread.context.regs_mut();
+    let number = match continuation(interrupted.errno, handler) {
+        Continuation::Fail => return regs.rax.set(Errno::EINTR.to_return_value()),
         Continuation::Again => interrupted.number,
         Continuation::RestartBlock => RESTART_SYSCALL,
     };
+    regs.rax.set(number);
     regs.rip = regs.rip.wrapping_sub(SYSCALL_LENGTH);
 }
 

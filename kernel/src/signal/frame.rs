@@ -154,7 +154,7 @@ pub(super) fn push(
         return Err(Errno::EFAULT);
     }
     let stack = thread.alt_stack;
-    let sp = thread.context.regs.rsp;
+    let sp = thread.context.regs().rsp;
     let wants_alternate = action.flags().contains(Flags::ONSTACK) && stack.is_set();
     let top = if wants_alternate && !stack.contains(sp) {
         stack.base.wrapping_add(stack.size)
@@ -174,7 +174,7 @@ pub(super) fn push(
             flags: UC_FLAGS,
             link: 0,
             stack: reported,
-            registers: save(&thread.context.regs, thread.last_trap, mask, fpu_at),
+            registers: save(thread.context.regs_mut(), thread.last_trap, mask, fpu_at),
             mask: mask.bits(),
         },
         info: info.to_bytes(),
@@ -183,13 +183,13 @@ pub(super) fn push(
     if stack.flags & stack_flags::AUTODISARM != 0 {
         thread.alt_stack = AltStack::NONE;
     }
-    let regs = &mut thread.context.regs;
+    let regs = thread.context.regs_mut();
     regs.rip = action.handler;
     regs.rsp = at;
     regs.rdi = usize::from(info.signal.number());
     regs.rsi = at + core::mem::offset_of!(Frame, info);
     regs.rdx = at + core::mem::offset_of!(Frame, context);
-    regs.rax = 0;
+    regs.rax.set(0);
     // Direction, trap and resume flags are clear in a handler.
     regs.rflags &= !0x1_0500;
     Ok(())
@@ -235,7 +235,7 @@ fn save(regs: &Regs, trap: TrapInfo, mask: SignalSet, fpu: usize) -> SigContext 
         rbp: regs.rbp,
         rbx: regs.rbx,
         rdx: regs.rdx,
-        rax: regs.rax,
+        rax: regs.rax.get(),
         rcx: regs.rcx,
         rsp: regs.rsp,
         rip: regs.rip,
@@ -255,7 +255,7 @@ fn save(regs: &Regs, trap: TrapInfo, mask: SignalSet, fpu: usize) -> SigContext 
 
 fn restore(regs: &mut Regs, saved: &SigContext) {
     *regs = Regs {
-        rax: saved.rax,
+        rax: framework::user::Rax::new(saved.rax),
         rbx: saved.rbx,
         rcx: saved.rcx,
         rdx: saved.rdx,
@@ -285,19 +285,19 @@ fn restore(regs: &mut Regs, saved: &SigContext) {
 /// Source: sigreturn(2)
 pub fn sigreturn(thread: &mut Thread) -> Result<usize> {
     // The handler's `ret` has popped the return address.
-    let at = thread.context.regs.rsp.wrapping_sub(size_of::<usize>());
+    let at = thread.context.regs().rsp.wrapping_sub(size_of::<usize>());
     let frame: Frame = thread.read(UserPtr::new(VirtAddr::new(at)))?;
     restore_fpu(thread, frame.context.registers.fpu)?;
-    restore(&mut thread.context.regs, &frame.context.registers);
+    restore(thread.context.regs_mut(), &frame.context.registers);
     delivery::set_blocked(thread, SignalSet::from_bits(frame.context.mask));
     // The stack as it was before the handler; `SS_ONSTACK` only reports.
     let flags = frame.context.stack.flags & !stack_flags::ONSTACK;
-    if !thread.alt_stack.contains(thread.context.regs.rsp) {
+    if !thread.alt_stack.contains(thread.context.regs().rsp) {
         let empty = flags & stack_flags::DISABLE != 0;
         let stack = AltStack { flags, pad: 0, ..frame.context.stack };
         thread.alt_stack = if empty { AltStack::NONE } else { stack };
     }
-    Ok(thread.context.regs.rax)
+    Ok(thread.context.regs().rax.get())
 }
 
 fn restore_fpu(thread: &mut Thread, at: usize) -> Result<()> {

@@ -1,35 +1,21 @@
 //! Arguments of a system call: six registers, read by type.
 
+use crate::thread::Thread;
 use abi::{Errno, Fd, Result};
 use core::{fmt, marker::PhantomData};
-use framework::{Regs, VirtAddr};
+use framework::VirtAddr;
 
-/// The six argument registers.
-#[derive(Clone, Copy, Debug)]
-pub struct Args([usize; 6]);
-
-impl Args {
-    /// Arguments from plain numbers.
-    pub const fn new(values: [usize; 6]) -> Self {
-        Self(values)
-    }
-
-    /// The arguments of the call that `regs` makes.
-    pub const fn from_regs(regs: &Regs) -> Self {
-        Self([regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9])
-    }
-
-    /// The register of the argument at `index`, 0 to 5, as it is.
-    pub const fn raw(&self, index: usize) -> usize {
-        self.0[index]
-    }
-
-    /// Reads the argument at `index`, 0 to 5.
-    ///
-    /// # Errors
-    /// Those of the type.
-    pub fn get<T: FromArg>(&self, index: usize) -> Result<T> {
-        T::from_arg(self.0[index])
+/// The register of the argument `index`, 0 to 5, of the call that `thread` makes.
+#[inline]
+pub fn argument(thread: &Thread, index: usize) -> usize {
+    let regs = thread.context.regs();
+    match index {
+        0 => regs.rdi,
+        1 => regs.rsi,
+        2 => regs.rdx,
+        3 => regs.r10,
+        4 => regs.r8,
+        _ => regs.r9,
     }
 }
 
@@ -204,23 +190,21 @@ impl<T> FromArg for Option<UserPtr<T>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Args, UserPtr};
+    use super::{FromArg, UserPtr};
     use abi::Fd;
 
     #[test]
     fn ints_take_the_low_half() {
-        let args = Args::new([0xffff_ffff_ffff_ff9c, 0x1_0000_0003, 0, 0x1000, 0, 0]);
-        assert_eq!(args.get(0), Ok(Fd::CWD));
-        assert_eq!(args.get(0), Ok(-100_i32));
-        assert_eq!(args.get(1), Ok(3_u32));
-        assert_eq!(args.get(1), Ok(0x1_0000_0003_usize));
+        assert_eq!(Fd::from_arg(0xffff_ffff_ffff_ff9c), Ok(Fd::CWD));
+        assert_eq!(i32::from_arg(0xffff_ffff_ffff_ff9c), Ok(-100));
+        assert_eq!(u32::from_arg(0x1_0000_0003), Ok(3));
+        assert_eq!(usize::from_arg(0x1_0000_0003), Ok(0x1_0000_0003));
     }
 
     #[test]
     fn null_is_no_pointer() {
-        let args = Args::new([0, 0x1000, 0, 0, 0, 0]);
-        assert!(args.get::<Option<UserPtr<u32>>>(0).unwrap().is_none());
-        let pointer = args.get::<Option<UserPtr<u32>>>(1).unwrap().unwrap();
+        assert!(Option::<UserPtr<u32>>::from_arg(0).unwrap().is_none());
+        let pointer = Option::<UserPtr<u32>>::from_arg(0x1000).unwrap().unwrap();
         assert_eq!(pointer.nth(2).unwrap().address().get(), 0x1008);
         assert!(pointer.nth(usize::MAX).is_err());
     }

@@ -7,11 +7,11 @@ use framework::{PAGE_SIZE, VirtAddr};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 pub(super) const ROWS: &[Row] = &[
-    row!(mut 56 "clone" (flags: u64, stack: usize, parent_tid: UserPtr<u32>,
+    row!(56 "clone" (flags: u64, stack: usize, parent_tid: UserPtr<u32>,
         child_tid: UserPtr<u32>, tls: usize) => clone, Partial, "namespaces, CLONE_PIDFD"),
-    row!(mut 57 "fork" () => fork, Full),
-    row!(mut 58 "vfork" () => vfork, Full),
-    row!(mut 435 "clone3" (args: UserPtr<CloneArgs>, size: usize) => clone3, Partial,
+    row!(57 "fork" () => fork, Full),
+    row!(58 "vfork" () => vfork, Full),
+    row!(435 "clone3" (args: UserPtr<CloneArgs>, size: usize) => clone3, Partial,
         "namespaces, CLONE_PIDFD, set_tid, CLONE_INTO_CGROUP"),
 ];
 
@@ -24,7 +24,7 @@ const SIGNAL_MASK: u64 = 0xff;
 /// Those of [`thread::clone`].
 ///
 /// Source: fork(2)
-fn fork(thread: &mut Thread) -> Result<Outcome<'_>> {
+fn fork(thread: &Thread) -> Result<Outcome<'_>> {
     thread::clone(thread, &CloneRequest::fork())
 }
 
@@ -34,7 +34,7 @@ fn fork(thread: &mut Thread) -> Result<Outcome<'_>> {
 /// Those of [`thread::clone`].
 ///
 /// Source: vfork(2)
-fn vfork(thread: &mut Thread) -> Result<Outcome<'_>> {
+fn vfork(thread: &Thread) -> Result<Outcome<'_>> {
     let flags = CloneFlags::VFORK | CloneFlags::VM;
     thread::clone(thread, &CloneRequest { flags, ..CloneRequest::fork() })
 }
@@ -47,7 +47,7 @@ fn vfork(thread: &mut Thread) -> Result<Outcome<'_>> {
 ///
 /// Source: clone(2)
 fn clone(
-    thread: &mut Thread,
+    thread: &Thread,
     flags: u64,
     stack: usize,
     parent_tid: UserPtr<u32>,
@@ -93,7 +93,7 @@ const CLONE_ARGS_SIZE_V0: usize = 64;
 /// - those of [`thread::clone`].
 ///
 /// Source: clone3(2)
-fn clone3(thread: &mut Thread, at: UserPtr<CloneArgs>, size: usize) -> Result<Outcome<'_>> {
+fn clone3(thread: &Thread, at: UserPtr<CloneArgs>, size: usize) -> Result<Outcome<'_>> {
     if size < CLONE_ARGS_SIZE_V0 {
         return Err(Errno::EINVAL);
     }

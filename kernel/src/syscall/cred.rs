@@ -10,23 +10,23 @@ use alloc::sync::Arc;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 pub(super) const ROWS: &[Row] = &[
-    row!(mut 105 "setuid" (uid: u32) => setuid, Full),
-    row!(mut 106 "setgid" (gid: u32) => setgid, Full),
-    row!(mut 113 "setreuid" (real: u32, effective: u32) => setreuid, Full),
-    row!(mut 114 "setregid" (real: u32, effective: u32) => setregid, Full),
+    row!(105 "setuid" (uid: u32) => setuid, Full),
+    row!(106 "setgid" (gid: u32) => setgid, Full),
+    row!(113 "setreuid" (real: u32, effective: u32) => setreuid, Full),
+    row!(114 "setregid" (real: u32, effective: u32) => setregid, Full),
     row!(115 "getgroups" (size: i32, list: UserPtr<u32>) => getgroups, Full),
-    row!(mut 116 "setgroups" (size: i32, list: UserPtr<u32>) => setgroups, Full),
-    row!(mut 117 "setresuid" (real: u32, effective: u32, saved: u32) => setresuid, Full),
+    row!(116 "setgroups" (size: i32, list: UserPtr<u32>) => setgroups, Full),
+    row!(117 "setresuid" (real: u32, effective: u32, saved: u32) => setresuid, Full),
     row!(118 "getresuid" (real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>)
         => getresuid, Full),
-    row!(mut 119 "setresgid" (real: u32, effective: u32, saved: u32) => setresgid, Full),
+    row!(119 "setresgid" (real: u32, effective: u32, saved: u32) => setresgid, Full),
     row!(120 "getresgid" (real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>)
         => getresgid, Full),
-    row!(mut 122 "setfsuid" (uid: u32) => setfsuid, Full),
-    row!(mut 123 "setfsgid" (gid: u32) => setfsgid, Full),
+    row!(122 "setfsuid" (uid: u32) => setfsuid, Full),
+    row!(123 "setfsgid" (gid: u32) => setfsgid, Full),
     row!(125 "capget" (header: UserPtr<CapHeader>, data: Option<UserPtr<[CapData; 2]>>)
         => capget, Full),
-    row!(mut 126 "capset" (header: UserPtr<CapHeader>, data: UserPtr<[CapData; 2]>)
+    row!(126 "capset" (header: UserPtr<CapHeader>, data: UserPtr<[CapData; 2]>)
         => capset, Full),
 ];
 

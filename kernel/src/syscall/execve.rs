@@ -1,6 +1,6 @@
 //! execve(2), execveat(2).
 
-use super::{Outcome, Row, UserPtr, row};
+use super::{Row, UserPtr, row};
 use crate::{
     memory::elf::Arguments,
     thread::{self, Start, Thread},
@@ -9,11 +9,12 @@ use abi::{Errno, Fd, Result};
 use alloc::{boxed::Box, format, vec::Vec};
 use framework::VirtAddr;
 use fs::{LookupFlags, Path};
+use futures_util::future::BoxFuture;
 
 pub(super) const ROWS: &[Row] = &[
-    row!(mut 59 "execve" (path: UserPtr<u8>, argv: Option<UserPtr<usize>>,
+    row!(async 59 "execve" (path: UserPtr<u8>, argv: Option<UserPtr<usize>>,
         envp: Option<UserPtr<usize>>) => execve, Full),
-    row!(mut 322 "execveat" (dir: Fd, path: UserPtr<u8>, argv: Option<UserPtr<usize>>,
+    row!(async 322 "execveat" (dir: Fd, path: UserPtr<u8>, argv: Option<UserPtr<usize>>,
         envp: Option<UserPtr<usize>>, flags: u32) => execveat, Full),
 ];
 
@@ -33,11 +34,14 @@ fn execve(
     path: UserPtr<u8>,
     argv: Option<UserPtr<usize>>,
     envp: Option<UserPtr<usize>>,
-) -> Result<Outcome<'_>> {
-    let path = thread.read_path(path)?;
-    let base = thread.fs.places().cwd;
-    let file_name = path.clone();
-    start(thread, Start { base, path, flags: LookupFlags::FOLLOW, file_name }, argv, envp)
+) -> BoxFuture<'_, Result<usize>> {
+    Box::pin(async move {
+        let path = thread.read_path(path)?;
+        let base = thread.fs.places().cwd;
+        let file_name = path.clone();
+        let start = Start { base, path, flags: LookupFlags::FOLLOW, file_name };
+        replace_program(thread, start, argv, envp).await
+    })
 }
 
 /// Like execve, with a path relative to a directory, or the file behind a descriptor.
@@ -55,7 +59,14 @@ fn execveat(
     argv: Option<UserPtr<usize>>,
     envp: Option<UserPtr<usize>>,
     flags: u32,
-) -> Result<Outcome<'_>> {
+) -> BoxFuture<'_, Result<usize>> {
+    Box::pin(async move {
+        let start = start_at(thread, dir, path, flags)?;
+        replace_program(thread, start, argv, envp).await
+    })
+}
+
+fn start_at(thread: &Thread, dir: Fd, path: UserPtr<u8>, flags: u32) -> Result<Start> {
     const NO_FOLLOW: u32 = 0x100;
     const EMPTY_PATH: u32 = 0x1000;
     if flags & !(NO_FOLLOW | EMPTY_PATH) != 0 {
@@ -76,7 +87,7 @@ fn execveat(
         name.extend_from_slice(&path);
         name
     };
-    start(thread, Start { base, path, flags: lookup, file_name }, argv, envp)
+    Ok(Start { base, path, flags: lookup, file_name })
 }
 
 fn base(thread: &Thread, dir: Fd) -> Result<Path> {
@@ -86,19 +97,17 @@ fn base(thread: &Thread, dir: Fd) -> Result<Path> {
     Ok(thread.files.get(dir)?.path().clone())
 }
 
-fn start(
+async fn replace_program(
     thread: &mut Thread,
     start: Start,
     argv: Option<UserPtr<usize>>,
     envp: Option<UserPtr<usize>>,
-) -> Result<Outcome<'_>> {
+) -> Result<usize> {
     let mut arguments = thread::no_arguments(thread);
     each_string(thread, argv, &mut arguments, Arguments::push_argument)?;
     each_string(thread, envp, &mut arguments, Arguments::push_environment)?;
-    Ok(Outcome::Wait(Box::pin(async move {
-        let program = thread::find(thread, start, arguments).await?;
-        thread::exec(thread, &program).await
-    })))
+    let program = thread::find(thread, start, arguments).await?;
+    thread::exec(thread, &program).await
 }
 
 /// Calls `push` with each string of a list that ends with a null pointer; a null list is empty.

@@ -12,7 +12,7 @@ use alloc::boxed::Box;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(super) const ROWS: &[Row] = &[
-    row!(mut 60 "exit" (status: u32) => exit, Full),
+    row!(60 "exit" (status: u32) => exit, Full),
     row!(231 "exit_group" (status: u32) => exit_group, Full),
     row!(61 "wait4" (pid: i32, status: Option<UserPtr<i32>>, options: u32,
         usage: Option<UserPtr<Rusage>>) => wait4, Full),

@@ -44,12 +44,15 @@ mod timer;
 pub(crate) mod trace;
 mod xattr;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-pub use args::{Args, FromArg, Kind, UserPtr};
+pub use args::{FromArg, Kind, UserPtr, argument};
 pub use futex::FutexWait;
 pub(crate) use prctl::DEFAULT_SLACK_NS;
-pub use row::{Argument, Handler, IntoOutcome, Outcome, Row, Support};
+pub use row::{Answer, Argument, Handler, Outcome, Row, Support, Wait, fail};
 
 pub(crate) use row::row;
 
@@ -95,17 +98,8 @@ const FAMILIES: &[&[Row]] = &[
     xattr::ROWS,
 ];
 
-/// Rows by their numbers.
-pub struct Table([Option<&'static Row>; NUMBERS]);
-
-impl core::fmt::Debug for Table {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Table({} calls)", self.0.iter().flatten().count())
-    }
-}
-
-/// Every call by its number.
-static TABLE: Table = Table(by_number(FAMILIES));
+/// Every row by its number.
+static ROWS: [Option<&Row>; NUMBERS] = by_number(FAMILIES);
 
 const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>; NUMBERS] {
     let mut table: [Option<&Row>; NUMBERS] = [None; NUMBERS];
@@ -124,13 +118,35 @@ const fn by_number(families: &'static [&'static [Row]]) -> [Option<&'static Row>
     table
 }
 
-/// A table without rows, for threads whose calls take the long way, past [`trace::call`].
-static NO_ROWS: Table = Table([None; NUMBERS]);
+/// What carries out each call, by its number.
+pub struct Table([Handler; NUMBERS]);
 
-/// What a thread finds its calls in.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table")
+    }
+}
+
+/// The functions of the rows.
+static PLAIN: Table = {
+    let mut table: [Handler; NUMBERS] = [trace::unknown; NUMBERS];
+    let mut number = 0;
+    while number < NUMBERS {
+        if let Some(row) = ROWS[number] {
+            table[number] = row.handler;
+        }
+        number += 1;
+    }
+    Table(table)
+};
+
+/// Each call takes the long way.
+static TRACED: Table = Table([trace::call; NUMBERS]);
+
+/// How a thread's calls are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
-    /// They are carried out.
+    /// Just so.
     Plain,
     /// A line is written about each, too.
     Traced,
@@ -140,26 +156,27 @@ impl Calls {
     /// The table a thread looks its calls up in.
     pub const fn table(self) -> &'static Table {
         match self {
-            Self::Plain => &TABLE,
-            Self::Traced => &NO_ROWS,
+            Self::Plain => &PLAIN,
+            Self::Traced => &TRACED,
         }
     }
 }
 
 impl Table {
-    /// The row of call `number`; `None` if it has to be looked at with [`trace::call`].
-    pub fn find(&self, number: usize) -> Option<&'static Row> {
-        self.0.get(number).copied().flatten()
+    /// What carries out call `number`.
+    #[inline]
+    pub fn find(&self, number: usize) -> Handler {
+        self.0.get(number).copied().unwrap_or(trace::unknown)
     }
 }
 
 /// The row of call `number`; `None` means `ENOSYS`.
 pub fn lookup(number: usize) -> Option<&'static Row> {
-    TABLE.find(number)
+    ROWS.get(number).copied().flatten()
 }
 
 /// Whether nobody has called `number` before; for reporting a call that there is not.
-pub fn first_time_unknown(number: usize) -> bool {
+fn first_time_unknown(number: usize) -> bool {
     static SEEN: [AtomicU64; NUMBERS / 64] = [const { AtomicU64::new(0) }; NUMBERS / 64];
     SEEN.get(number / 64).is_some_and(|word| {
         let bit = 1 << (number % 64);
@@ -169,7 +186,7 @@ pub fn first_time_unknown(number: usize) -> bool {
 
 /// All rows in the order of their numbers.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.0.iter().filter_map(|row| *row)
+    ROWS.iter().filter_map(|row| *row)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use framework::VirtAddr;
 pub(super) const ROWS: &[Row] = &[
     row!(135 "personality" (persona: u32) => personality, Partial,
         "other domains than Linux; only ADDR_NO_RANDOMIZE has an effect"),
-    row!(mut 157 "prctl" (option: i32, a: usize, b: usize, c: usize, d: usize) => prctl, Partial,
+    row!(157 "prctl" (option: i32, a: usize, b: usize, c: usize, d: usize) => prctl, Partial,
         "seccomp, mm, tagged addresses, core scheduling, speculation control"),
 ];
 

@@ -1,8 +1,10 @@
-//! A row of the table, and what a handler returns.
+//! A row of the table, and what its handler returns.
 
-use super::args::{Args, Kind};
+use super::args::Kind;
 use crate::thread::Thread;
-use abi::Result;
+use abi::{Errno, Result};
+use alloc::boxed::Box;
+use core::future::ready;
 use futures_util::future::BoxFuture;
 
 /// What a handler has to say when nothing went wrong.
@@ -23,14 +25,12 @@ impl Outcome<'_> {
     }
 }
 
-/// How a call is carried out.
-#[derive(Clone, Copy)]
-pub enum Handler {
-    /// The thread stays as it is.
-    Call(for<'a> fn(&'a Thread, &Args) -> Result<Outcome<'a>>),
-    /// The call changes the thread itself: registers, address space, credentials.
-    CallMut(for<'a> fn(&'a mut Thread, &Args) -> Result<Outcome<'a>>),
-}
+/// What carries a call out: takes the arguments from the thread's registers, and sets `rax`.
+pub type Handler = for<'a> fn(&'a mut Thread) -> Wait<'a>;
+
+/// What is left of a call that waits: the future returns its result, and is polled in place by the
+/// thread's loop. Nothing, and the result is in `rax`, if the call is done.
+pub type Wait<'a> = Option<BoxFuture<'a, Result<usize>>>;
 
 /// How much of a call there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,75 +66,107 @@ pub struct Row {
     pub gaps: &'static str,
 }
 
-/// What the handler functions may return.
-pub trait IntoOutcome<'a> {
-    /// Makes it what the table's handlers return.
-    ///
-    /// # Errors
-    /// The handler's.
-    fn into_outcome(self) -> Result<Outcome<'a>>;
+/// What the functions behind the handlers may return.
+pub trait Answer<'a> {
+    /// Puts a result into `rax`, or says how to wait for it.
+    fn give(self, thread: &Thread) -> Wait<'a>;
 }
 
-impl<'a> IntoOutcome<'a> for Result<Outcome<'a>> {
-    fn into_outcome(self) -> Result<Outcome<'a>> {
-        self
+impl<'a> Answer<'a> for Result<Outcome<'a>> {
+    #[inline]
+    fn give(self, thread: &Thread) -> Wait<'a> {
+        match self {
+            Ok(Outcome::Done(value)) => value.give(thread),
+            Ok(Outcome::Wait(future)) => Some(future),
+            Err(errno) => fail(thread, errno),
+        }
     }
 }
 
-impl<'a> IntoOutcome<'a> for Result<usize> {
-    fn into_outcome(self) -> Result<Outcome<'a>> {
-        self.map(Outcome::Done)
+impl<'a> Answer<'a> for Result<usize> {
+    #[inline]
+    fn give(self, thread: &Thread) -> Wait<'a> {
+        match self {
+            Ok(value) => value.give(thread),
+            Err(errno) => fail(thread, errno),
+        }
     }
 }
 
-impl<'a> IntoOutcome<'a> for Result<()> {
-    fn into_outcome(self) -> Result<Outcome<'a>> {
-        self.map(|()| Outcome::Done(0))
+impl<'a> Answer<'a> for Result<()> {
+    #[inline]
+    fn give(self, thread: &Thread) -> Wait<'a> {
+        self.map(|()| 0).give(thread)
     }
 }
 
-impl<'a> IntoOutcome<'a> for usize {
-    fn into_outcome(self) -> Result<Outcome<'a>> {
-        Ok(Outcome::Done(self))
+impl<'a> Answer<'a> for usize {
+    #[inline]
+    fn give(self, thread: &Thread) -> Wait<'a> {
+        thread.context.set_result(self);
+        None
     }
 }
 
 /// A call that always waits.
-impl<'a> IntoOutcome<'a> for BoxFuture<'a, Result<usize>> {
-    fn into_outcome(self) -> Result<Outcome<'a>> {
-        Ok(Outcome::Wait(self))
+impl<'a> Answer<'a> for BoxFuture<'a, Result<usize>> {
+    fn give(self, _thread: &Thread) -> Wait<'a> {
+        Some(self)
     }
+}
+
+/// A call has failed.
+#[cold]
+pub fn fail<'a>(thread: &Thread, errno: Errno) -> Wait<'a> {
+    if errno.is_restart() {
+        // The loop looks at how a call goes on only where calls wait.
+        return Some(Box::pin(ready(Err(errno))));
+    }
+    errno.to_return_value().give(thread)
 }
 
 /// Makes a [`Row`]: `row!(0 "read" (fd: Fd, buf: UserPtr<u8>, count: usize) => file::read, Full)`.
 ///
-/// `mut` before the number makes it a [`Handler::CallMut`]. After the support level, a string says
-/// what is missing.
+/// The function takes the thread, `&Thread` or `&mut Thread`, and the arguments. After the support
+/// level, a string says what is missing. With `async` before the number, the function returns a
+/// boxed future, which may keep a `&mut Thread`.
 macro_rules! row {
-    (mut $number:literal $($rest:tt)*) => {
-        $crate::syscall::row::row!(@row CallMut (&mut $crate::thread::Thread) $number $($rest)*)
+    (async $($rest:tt)*) => {
+        $crate::syscall::row::row!(@row async $($rest)*)
     };
-    (@row $variant:ident ($thread:ty) $number:literal $name:literal
-        ($($arg:ident : $kind:ty),* $(,)?) => $handler:path, $support:ident $(, $gaps:literal)?) => {
+    (@row $kind:ident $number:literal $name:literal ($($arg:ident : $type:ty),* $(,)?)
+        => $function:path, $support:ident $(, $gaps:literal)?) => {
         $crate::syscall::Row {
             number: $number,
             name: $name,
             arguments: &[$($crate::syscall::Argument {
                 name: stringify!($arg),
-                kind: <$kind as $crate::syscall::FromArg>::KIND,
+                kind: <$type as $crate::syscall::FromArg>::KIND,
             }),*],
-            handler: $crate::syscall::Handler::$variant(|thread, args| {
+            handler: |thread| {
                 let mut index = 0..6_usize;
-                $(let $arg = args.get::<$kind>(index.next().unwrap_or(5))?;)*
-                let _ = (args, &mut index);
-                $crate::syscall::IntoOutcome::into_outcome($handler(thread $(, $arg)*))
-            }),
+                $(
+                    let raw = $crate::syscall::argument(thread, index.next().unwrap_or(5));
+                    let $arg = match <$type as $crate::syscall::FromArg>::from_arg(raw) {
+                        Ok(value) => value,
+                        Err(errno) => return $crate::syscall::fail(thread, errno),
+                    };
+                )*
+                let _ = &mut index;
+                $crate::syscall::row::row!(@call $kind thread $function(thread $(, $arg)*))
+            },
             support: $crate::syscall::Support::$support,
             gaps: concat!($($gaps)?),
         }
     };
+    (@call async $thread:ident $call:expr) => {
+        Some($call)
+    };
+    (@call plain $thread:ident $call:expr) => {
+        $crate::syscall::Answer::give($call, $thread)
+    };
     ($number:literal $($rest:tt)*) => {
-        $crate::syscall::row::row!(@row Call (&$crate::thread::Thread) $number $($rest)*)
+        $crate::syscall::row::row!(@row plain $number $($rest)*)
     };
 }
 pub(crate) use row;

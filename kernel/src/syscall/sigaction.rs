@@ -16,13 +16,13 @@ pub(super) const ROWS: &[Row] = &[
         old: Option<UserPtr<Action>>, size: usize) => rt_sigaction, Full),
     row!(14 "rt_sigprocmask" (how: i32, new: Option<UserPtr<u64>>, old: Option<UserPtr<u64>>,
         size: usize) => rt_sigprocmask, Full),
-    row!(mut 15 "rt_sigreturn" () => rt_sigreturn, Full),
+    row!(15 "rt_sigreturn" () => rt_sigreturn, Full),
     row!(34 "pause" () => pause, Full),
     row!(127 "rt_sigpending" (set: UserPtr<u64>, size: usize) => rt_sigpending, Full),
     row!(128 "rt_sigtimedwait" (set: UserPtr<u64>, info: Option<UserPtr<[u8; Info::SIZE]>>,
         timeout: Option<UserPtr<Timespec>>, size: usize) => rt_sigtimedwait, Full),
     row!(130 "rt_sigsuspend" (mask: UserPtr<u64>, size: usize) => rt_sigsuspend, Full),
-    row!(mut 131 "sigaltstack" (new: Option<UserPtr<AltStack>>, old: Option<UserPtr<AltStack>>)
+    row!(131 "sigaltstack" (new: Option<UserPtr<AltStack>>, old: Option<UserPtr<AltStack>>)
         => sigaltstack, Full),
     row!(219 "restart_syscall" () => restart_syscall, Full),
 ];
@@ -112,7 +112,7 @@ fn rt_sigreturn(thread: &mut Thread) -> Result<usize> {
         Err(_) => {
             let at = framework::VirtAddr::new(0);
             signal::force(thread, Info::fault(Signal::SEGV, signal::code::KERNEL, at));
-            Ok(thread.context.regs.rax)
+            Ok(thread.context.regs().rax.get())
         }
     }
 }
@@ -232,7 +232,7 @@ fn sigaltstack(
     old: Option<UserPtr<AltStack>>,
 ) -> Result<()> {
     let before = thread.alt_stack;
-    let on_it = before.contains(thread.context.regs.rsp);
+    let on_it = before.contains(thread.context.regs().rsp);
     if let Some(new) = new {
         let stack = thread.read(new)?;
         if on_it {

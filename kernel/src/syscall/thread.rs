@@ -6,10 +6,10 @@ use abi::{Errno, Pid, Result};
 use framework::{USER_END, VirtAddr};
 
 pub(super) const ROWS: &[Row] = &[
-    row!(mut 158 "arch_prctl" (code: i32, address: usize) => arch_prctl, Partial,
+    row!(158 "arch_prctl" (code: i32, address: usize) => arch_prctl, Partial,
         "CPUID faulting, shadow stacks, AMX"),
-    row!(mut 218 "set_tid_address" (at: UserPtr<u32>) => set_tid_address, Full),
-    row!(mut 273 "set_robust_list" (head: UserPtr<usize>, size: usize) => set_robust_list, Full),
+    row!(218 "set_tid_address" (at: UserPtr<u32>) => set_tid_address, Full),
+    row!(273 "set_robust_list" (head: UserPtr<usize>, size: usize) => set_robust_list, Full),
     row!(274 "get_robust_list" (tid: i32, head: UserPtr<usize>, size: UserPtr<usize>)
         => get_robust_list, Full),
     row!(309 "getcpu" (cpu: Option<UserPtr<u32>>, node: Option<UserPtr<u32>>) => getcpu, Full),
@@ -34,15 +34,15 @@ fn arch_prctl(thread: &mut Thread, code: i32, address: usize) -> Result<()> {
     match code {
         SET_FS | SET_GS if address >= USER_END.get() => Err(Errno::EPERM),
         SET_FS => {
-            thread.context.regs.fs_base = address;
+            thread.context.regs_mut().fs_base = address;
             Ok(())
         }
         SET_GS => {
-            thread.context.regs.gs_base = address;
+            thread.context.regs_mut().gs_base = address;
             Ok(())
         }
-        GET_FS => thread.write(at, &thread.context.regs.fs_base),
-        GET_GS => thread.write(at, &thread.context.regs.gs_base),
+        GET_FS => thread.write(at, &thread.context.regs().fs_base),
+        GET_GS => thread.write(at, &thread.context.regs().gs_base),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -8,10 +8,10 @@
 //!   [7] read(fd=3, buf=0x7f00f010, count=4096) = EFAULT
 //! ```
 
-use super::{Args, Calls, Handler, Kind, Outcome, Row, lookup};
+use super::{Calls, FromArg, Kind, Row, Wait, argument, fail, lookup};
 use crate::thread::{Thread, Work};
-use abi::{Errno, Result};
-use alloc::{format, string::String};
+use abi::Errno;
+use alloc::{boxed::Box, format, string::String};
 use core::fmt::Write;
 use framework::{VirtAddr, console};
 
@@ -21,41 +21,34 @@ const STRING_MAX: usize = 48;
 const STRINGS: &[&str] =
     &["path", "name", "old", "new", "target", "source", "kind", "new_root", "put_old"];
 
-/// Carries out call `number` of a thread whose table has no row for it.
-///
-/// # Errors
-/// - `ENOSYS`: there is no such call.
-/// - those of the call.
-pub(crate) async fn call(thread: &mut Thread, number: usize) -> Result<usize> {
-    let Some(row) = lookup(number) else { return unknown(thread, number) };
-    let args = Args::from_regs(&thread.context.regs);
-    let mut line = format!("[{}] ", thread.tid().get());
-    // A line in memory takes everything.
-    let _ = describe(thread, row, &args, &mut line);
-    let result = match row.handler {
-        Handler::Call(handler) => finish(handler(thread, &args)).await,
-        Handler::CallMut(handler) => finish(handler(thread, &args)).await,
-    };
-    let ends = thread.tcb.work().contains(Work::EXIT);
-    let _ = match result {
-        _ if ends => writeln!(line, " = ?"),
-        Ok(value) if value > 1 << 24 => writeln!(line, " = {value:#x}"),
-        Ok(value) => writeln!(line, " = {value}"),
-        Err(errno) => writeln!(line, " = {errno:?}"),
-    };
-    console::write(line.as_bytes());
-    result
-}
-
-async fn finish(outcome: Result<Outcome<'_>>) -> Result<usize> {
-    match outcome {
-        Ok(outcome) => outcome.finish().await,
-        Err(errno) => Err(errno),
-    }
+/// Carries out the call that `thread` makes, and writes its line.
+pub(super) fn call(thread: &mut Thread) -> Wait<'_> {
+    let Some(row) = lookup(thread.context.regs().rax.get()) else { return unknown(thread) };
+    Some(Box::pin(async move {
+        let mut line = format!("[{}] ", thread.tid().get());
+        // A line in memory takes everything.
+        let _ = describe(thread, row, &mut line);
+        let waited = match (row.handler)(thread) {
+            Some(wait) => Some(wait.await),
+            None => None,
+        };
+        let result = waited.unwrap_or_else(|| Ok(thread.context.regs().rax.get()));
+        let ends = thread.tcb.work().contains(Work::EXIT);
+        let _ = match result.map(|value| (value, Errno::from_return_value(value))) {
+            _ if ends => writeln!(line, " = ?"),
+            Err(errno) | Ok((_, Some(errno))) => writeln!(line, " = {errno:?}"),
+            Ok((value, _)) if value > 1 << 24 => writeln!(line, " = {value:#x}"),
+            Ok((value, _)) => writeln!(line, " = {value}"),
+        };
+        console::write(line.as_bytes());
+        result
+    }))
 }
 
 /// A call that there is not. Each number is reported once.
-fn unknown(thread: &Thread, number: usize) -> Result<usize> {
+#[cold]
+pub(super) fn unknown(thread: &mut Thread) -> Wait<'_> {
+    let number = thread.context.regs().rax.get();
     if thread.system.calls() == Calls::Traced {
         let tid = thread.tid().get();
         console::write(format!("[{tid}] syscall_{number}() = ENOSYS\n").as_bytes());
@@ -63,31 +56,30 @@ fn unknown(thread: &Thread, number: usize) -> Result<usize> {
     if super::first_time_unknown(number) {
         log::debug!("{}: no system call {number}", thread.tcb.name());
     }
-    Err(Errno::ENOSYS)
+    fail(thread, Errno::ENOSYS)
 }
 
 /// Writes the name and the arguments.
-fn describe(thread: &Thread, row: &Row, args: &Args, out: &mut String) -> core::fmt::Result {
+fn describe(thread: &Thread, row: &Row, out: &mut String) -> core::fmt::Result {
     write!(out, "{}(", row.name)?;
-    for (index, argument) in row.arguments.iter().enumerate() {
+    for (index, parameter) in row.arguments.iter().enumerate() {
         let separator = if index == 0 { "" } else { ", " };
-        write!(out, "{separator}{}=", argument.name)?;
-        let raw = args.raw(index);
-        let is_text = argument.kind == Kind::Bytes && STRINGS.contains(&argument.name);
-        let written = argument.kind == Kind::Bytes && row.name.contains("write");
+        write!(out, "{separator}{}=", parameter.name)?;
+        let raw = argument(thread, index);
+        let is_text = parameter.kind == Kind::Bytes && STRINGS.contains(&parameter.name);
+        let written = parameter.kind == Kind::Bytes && row.name.contains("write");
         if raw != 0 && (is_text || written) {
-            let len = if written { args.raw(index + 1) } else { usize::MAX };
+            let len = if written { argument(thread, index + 1) } else { usize::MAX };
             text(thread, VirtAddr::new(raw), len, out)?;
         } else {
-            value(argument.kind, args, index, out)?;
+            value(parameter.kind, raw, out)?;
         }
     }
     out.write_char(')')
 }
 
-fn value(kind: Kind, args: &Args, index: usize, out: &mut String) -> core::fmt::Result {
-    let raw = args.raw(index);
-    match (kind, args.get::<i32>(index)) {
+fn value(kind: Kind, raw: usize, out: &mut String) -> core::fmt::Result {
+    match (kind, i32::from_arg(raw)) {
         (Kind::Fd, Ok(-100)) => out.write_str("AT_FDCWD"),
         (Kind::Fd, Ok(fd)) => write!(out, "{fd}"),
         (Kind::Signed, Ok(low)) if raw >> 32 == 0 => write!(out, "{low}"),
@@ -125,11 +117,11 @@ fn text(thread: &Thread, at: VirtAddr, len: usize, out: &mut String) -> core::fm
 #[cfg(test)]
 mod tests {
     use super::value;
-    use crate::syscall::{Args, Kind};
+    use crate::syscall::Kind;
 
     fn shown(kind: Kind, raw: usize) -> alloc::string::String {
         let mut out = alloc::string::String::new();
-        value(kind, &Args::new([raw, 0, 0, 0, 0, 0]), 0, &mut out).unwrap();
+        value(kind, raw, &mut out).unwrap();
         out
     }
 

@@ -154,7 +154,7 @@ impl CloneRequest {
 /// - `ERESTARTNOINTR`: a signal comes first.
 ///
 /// Source: clone(2), copy_process
-pub fn clone<'a>(thread: &'a mut Thread, request: &CloneRequest) -> Result<Outcome<'a>> {
+pub fn clone<'a>(thread: &'a Thread, request: &CloneRequest) -> Result<Outcome<'a>> {
     request.check(thread)?;
     // A signal to a whole group must not miss a child that is just being made.
     if thread.tcb.work().intersects(Work::SIGNAL | Work::EXIT) {
@@ -215,12 +215,12 @@ fn make(thread: &Thread, request: &CloneRequest) -> Result<(Thread, Arc<Process>
         credentials: Arc::clone(&thread.credentials),
     };
     let mut context = thread.context.duplicate()?;
-    context.regs.rax = 0;
+    context.set_result(0);
     if let Some(stack) = request.stack {
-        context.regs.rsp = stack;
+        context.regs_mut().rsp = stack;
     }
     if flags.contains(CloneFlags::SETTLS) {
-        context.regs.fs_base = request.tls;
+        context.regs_mut().fs_base = request.tls;
     }
     let (tcb, process) = enter(thread, request, &resources)?;
     let mut child = Thread::new(context, tcb, resources);

@@ -28,7 +28,7 @@ use alloc::{boxed::Box, sync::Arc};
 use arrayvec::ArrayString;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use executor::{Spawn, TaskRef};
-use framework::{Instant, UserContext, count::Counted};
+use framework::{Instant, UserContext, count::Counted, cpu};
 use spin::{Mutex, Once};
 
 pub use access::PATH_MAX;
@@ -266,20 +266,22 @@ impl Tcb {
 
     /// Gives the thread something to look at, and wakes it if it waits or runs user code.
     pub fn add_work(&self, work: Work) {
-        self.set_work(work);
+        self.work.fetch_or(work.bits(), Ordering::SeqCst);
         self.wake();
     }
 
-    /// Gives the running thread itself something to look at.
+    /// Gives the running thread itself, or one that has not started, something to look at.
     pub(crate) fn set_work(&self, work: Work) {
         self.work.fetch_or(work.bits(), Ordering::SeqCst);
+        // Its next run is to end at once.
+        cpu::kick(cpu::current());
     }
 
     /// Makes the thread look at its conditions again; it leaves user mode for that.
     pub fn wake(&self) {
         if let Some(task) = self.task.get() {
             task.wake();
-            framework::cpu::kick(task.cpu());
+            cpu::kick(task.cpu());
         }
     }
 

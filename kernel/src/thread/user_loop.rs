@@ -5,9 +5,8 @@ use crate::{
     memory::FaultError,
     signal::{self, Info, Interrupted, TrapInfo, code},
     start,
-    syscall::{Args, Handler, Outcome, Row, trace},
 };
-use abi::{Errno, Signal};
+use abi::{Errno, Result, Signal};
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 use executor::Mode;
@@ -24,53 +23,14 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
         if let Some(first) = thread.first_program.take() {
             Box::pin(start::run_first_program(&mut thread, &first)).await;
         }
+        let mut interrupted = None;
+        let mut look = None;
         loop {
-            let mut interrupted = None;
-            let mut look = None;
-            executor::user_begin();
-            let trap = thread.context.run(thread.memory.space());
-            executor::user_end();
-            match trap {
-                Trap::Syscall => {
-                    let number = thread.context.regs.rax;
-                    let result = match thread.calls.find(number) {
-                        None => Box::pin(trace::call(&mut thread, number)).await,
-                        Some(Row { handler: Handler::Call(handler), .. }) => {
-                            let args = Args::from_regs(&thread.context.regs);
-                            match handler(&thread, &args) {
-                                Ok(Outcome::Done(value)) => Ok(value),
-                                Ok(Outcome::Wait(future)) => future.await,
-                                Err(errno) => Err(errno),
-                            }
-                        }
-                        Some(Row { handler: Handler::CallMut(handler), .. }) => {
-                            let args = Args::from_regs(&thread.context.regs);
-                            match handler(&mut thread, &args) {
-                                Ok(Outcome::Done(value)) => Ok(value),
-                                Ok(Outcome::Wait(future)) => future.await,
-                                Err(errno) => Err(errno),
-                            }
-                        }
-                    };
-                    thread.context.regs.rax = match result {
-                        Ok(value) => value,
-                        Err(errno) => {
-                            if is_restart(errno) {
-                                interrupted = Some(Interrupted { errno, number });
-                            }
-                            errno.to_return_value()
-                        }
-                    };
-                }
-                Trap::PageFault(fault) => {
-                    if thread.page_fault(&fault) == Memory::IsShort {
-                        // The victim needs this CPU to end and give its memory back.
-                        executor::yield_now().await;
-                    }
-                }
-                Trap::Exception(exception) => thread.exception(exception),
-                Trap::Interrupt => look = Some(Mode::User),
-                Trap::Attention => look = Some(Mode::Kernel),
+            // What a call woke waits for this CPU, and nothing else would tell of it.
+            if (look.is_some() || executor::need_resched())
+                && executor::preempt(look.take().unwrap_or(Mode::Kernel))
+            {
+                executor::yield_now().await;
             }
             if interrupted.is_some() || !thread.tcb.work().is_empty() {
                 while thread.exit_work(&mut interrupted) == Next::Stop {
@@ -80,19 +40,46 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                     break;
                 }
             }
-            // What a call woke waits for this CPU, and no alarm that is set would tell of it.
-            if (look.is_some() || executor::need_resched())
-                && executor::preempt(look.unwrap_or(Mode::Kernel))
-            {
-                executor::yield_now().await;
+            // Work that comes up from now on ends the next run at once, so nobody looks for it
+            // until a run has said so or the thread has waited.
+            loop {
+                executor::user_begin();
+                let trap = thread.context.run(thread.memory.space());
+                executor::user_end();
+                match trap {
+                    Trap::Syscall => {
+                        let number = thread.context.regs().rax.get();
+                        let Some(wait) = thread.calls.find(number)(&mut thread) else {
+                            if executor::need_resched() {
+                                break;
+                            }
+                            continue;
+                        };
+                        let result = wait.await;
+                        interrupted = thread.end_call(result);
+                        break;
+                    }
+                    Trap::PageFault(fault) => {
+                        if thread.page_fault(&fault) == Memory::IsShort {
+                            // The victim needs this CPU to end and give its memory back.
+                            executor::yield_now().await;
+                            break;
+                        }
+                    }
+                    Trap::Exception(exception) => thread.exception(exception),
+                    Trap::Interrupt => {
+                        look = Some(Mode::User);
+                        break;
+                    }
+                    Trap::Attention => {
+                        look = Some(Mode::Kernel);
+                        break;
+                    }
+                }
             }
         }
         thread.finish();
     }
-}
-
-fn is_restart(errno: Errno) -> bool {
-    (Errno::ERESTARTSYS.number()..=Errno::ERESTART_RESTARTBLOCK.number()).contains(&errno.number())
 }
 
 /// Whether a fault found memory.
@@ -124,6 +111,14 @@ impl Thread {
             // As on Linux, a bad address is the program's loss.
             let _ = self.write(at, &self.tid().get());
         }
+    }
+
+    /// Gives the program the result of a call that waited, or says how to go on with the call.
+    fn end_call(&mut self, result: Result<usize>) -> Option<Interrupted> {
+        let number = self.context.regs().rax.get();
+        self.context.set_result(result.unwrap_or_else(Errno::to_return_value));
+        let errno = result.err().filter(|errno| errno.is_restart())?;
+        Some(Interrupted { errno, number })
     }
 
     /// Delivers signals, and settles how an interrupted call goes on.
@@ -159,7 +154,7 @@ impl Thread {
                 return Memory::IsShort;
             }
         };
-        let rip = self.context.regs.rip;
+        let rip = self.context.regs().rip;
         log::debug!("{}: {fault:x?} at {rip:#x}: {signal:?}", self.tcb.name());
         let bit = |set: bool, value: u64| if set { value } else { 0 };
         let error = bit(fault.present, 1) | bit(fault.write, 2) | 4 | bit(fault.execute, 16);
@@ -172,7 +167,7 @@ impl Thread {
     fn exception(&mut self, exception: Exception) {
         let (vector, error) = (u64::from(exception.vector), exception.error);
         self.last_trap = TrapInfo { vector, error, ..self.last_trap };
-        let rip = VirtAddr::new(self.context.regs.rip);
+        let rip = VirtAddr::new(self.context.regs().rip);
         log::debug!("{}: {exception:x?} at {:#x}", self.tcb.name(), rip.get());
         let info = match exception.vector {
             0 => Info::fault(Signal::FPE, code::FPE_INTDIV, rip),
@@ -203,8 +198,7 @@ impl Thread {
 
 #[cfg(test)]
 mod tests {
-    use super::{Thread, is_restart, user_loop};
-    use abi::Errno;
+    use super::{Thread, user_loop};
 
     fn size_of_future<F: Future>(_make: impl FnOnce(Thread) -> F) -> usize {
         size_of::<F>()
@@ -214,13 +208,5 @@ mod tests {
     fn a_thread_s_future_is_small() {
         let size = size_of_future(user_loop);
         assert!(size <= 1024, "{size} bytes");
-    }
-
-    #[test]
-    fn only_the_restart_codes_restart() {
-        for errno in [Errno::ERESTARTSYS, Errno::ERESTARTNOINTR, Errno::ERESTART_RESTARTBLOCK] {
-            assert!(is_restart(errno));
-        }
-        assert!(!is_restart(Errno::EINTR) && !is_restart(Errno::MISS));
     }
 }

@@ -174,7 +174,7 @@ fn change_over(
 ) {
     thread.leave_memory();
     thread.memory = memory;
-    let regs = &mut thread.context.regs;
+    let regs = thread.context.regs_mut();
     *regs = framework::Regs { rip: entry.get(), rsp: stack.get(), ..Default::default() };
     // Interrupts on, and the bit that is always set.
     regs.rflags = 0x202;
