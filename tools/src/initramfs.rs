@@ -172,7 +172,7 @@ pub(crate) fn applets(busybox: &Path) -> Result<Vec<String>> {
 }
 
 /// The first statically linked busybox on `PATH`.
-pub(crate) fn find_busybox() -> Result<PathBuf> {
+pub fn find_busybox() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/bin"), PathBuf::from("/usr/bin")])
