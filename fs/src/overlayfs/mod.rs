@@ -84,15 +84,10 @@ impl OverlayFs {
 
     /// The same for a file that is known by its number.
     fn number_of(&self, super_block: &Arc<SuperBlock>, number: u64) -> u64 {
-        let is_its = |layer: &&Path| Arc::ptr_eq(layer.mount().super_block(), super_block);
-        // Numbers of the first layer's file system stay as they are.
-        match self.layers.iter().find(is_its) {
-            Some(first) => {
-                let index = self.layers.iter().position(|layer| core::ptr::eq(layer, first));
-                number ^ (index.unwrap_or(0) as u64) << 56
-            }
-            None => number,
-        }
+        // Numbers of the lowest layer's file system stay as they are.
+        let mut upwards = self.layers.iter().rev();
+        let index = upwards.position(|layer| Arc::ptr_eq(layer.mount().super_block(), super_block));
+        number ^ (index.unwrap_or(0) as u64) << 56
     }
 }
 

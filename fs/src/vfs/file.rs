@@ -1,10 +1,14 @@
-//! Open files: reading, writing, seeking, listing.
+//! Open files: opening, seeking, listing, closing.
+
+mod size;
+mod transfer;
+
+pub use size::Allocate;
 
 use crate::{
-    Caller, Capabilities, Emit, Entry, Errno, Grow, Inode, Kind, OpenFlags, OpenNode, PageCache,
-    Path, Result, Role, Sink, Source, Statfs,
+    Caller, Emit, Entry, Errno, Inode, Kind, OpenFlags, OpenNode, PageCache, Path, Result, Role,
+    Statfs,
     notify::{self, Event},
-    pages::{SIZE_MAX, Start},
 };
 use abi::Events;
 use alloc::{boxed::Box, sync::Arc};
@@ -42,15 +46,6 @@ pub enum Whence {
     Data,
     /// The next hole.
     Hole,
-}
-
-/// What fallocate(2) does to a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allocate {
-    /// Give it room; the file may become longer.
-    Reserve(Grow),
-    /// Make it a hole.
-    PunchHole,
 }
 
 impl OpenFile {
@@ -127,136 +122,6 @@ impl OpenFile {
 
     fn writable(&self) -> Result<()> {
         if self.flags().writable() { Ok(()) } else { Err(Errno::EBADF) }
-    }
-
-    /// Reads at the offset and moves it.
-    ///
-    /// # Errors
-    /// - `EBADF`: not open for reading.
-    /// - `EISDIR`: a directory.
-    /// - `EFAULT`: the sink says where; the offset has moved up to there.
-    ///
-    /// Source: read(2)
-    pub fn read(&self, to: &mut Sink<'_>, caller: &Caller<'_>) -> Result<usize> {
-        let mut offset = self.offset.lock();
-        let before = to.done();
-        let result = self.read_from(*offset, to, caller);
-        *offset += (to.done() - before) as u64;
-        result?;
-        Ok(to.done())
-    }
-
-    /// Reads at `offset`, which is that of the first byte of the sink.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read), and:
-    /// - `ESPIPE`: the file has no offsets.
-    ///
-    /// Source: pread(2)
-    pub fn read_at(&self, offset: u64, to: &mut Sink<'_>, caller: &Caller<'_>) -> Result<usize> {
-        self.seekable()?;
-        let offset = offset.checked_add(to.done() as u64).ok_or(Errno::EINVAL)?;
-        self.read_from(offset, to, caller)?;
-        Ok(to.done())
-    }
-
-    fn read_from(&self, offset: u64, to: &mut Sink<'_>, caller: &Caller<'_>) -> Result<()> {
-        self.readable()?;
-        if let Some(pages) = self.inode.pages() {
-            pages.read_at(offset, to, caller)?;
-            if !self.flags().contains(OpenFlags::NO_ACCESS_TIME) {
-                self.path.touch_accessed(caller);
-            }
-            notify::report(&self.path, Event::Access);
-            return Ok(());
-        }
-        match &self.node {
-            Some(node) => node.read(offset, to, caller).map(drop),
-            None if self.inode.is_directory() => Err(Errno::EISDIR),
-            None => Err(Errno::EINVAL),
-        }
-    }
-
-    /// Writes at the offset and moves it, or at the end with `O_APPEND`.
-    ///
-    /// # Errors
-    /// - `EBADF`: not open for writing.
-    /// - `EFBIG`: beyond a limit of the file or the caller.
-    /// - `ENOSPC`: no room.
-    /// - `EPERM`: sealed.
-    /// - `EFAULT`: the source says where; the offset has moved up to there.
-    ///
-    /// Source: write(2)
-    pub fn write(&self, from: &mut Source<'_>, caller: &Caller<'_>) -> Result<usize> {
-        let mut offset = self.offset.lock();
-        let before = from.done();
-        let result = self.write_to(*offset, from, caller);
-        *offset = match result {
-            Ok(after) => after,
-            Err(_) => *offset + (from.done() - before) as u64,
-        };
-        match result {
-            // What was written before an error of a second try counts.
-            Err(Errno::ENOSPC | Errno::EFBIG | Errno::EPERM) if before > 0 => Ok(before),
-            Err(error) => Err(error),
-            Ok(_) => Ok(from.done()),
-        }
-    }
-
-    /// Writes at `offset`, which is that of the first byte of the source; at the end with
-    /// `O_APPEND`, as Linux does.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write), and:
-    /// - `ESPIPE`: the file has no offsets.
-    ///
-    /// Source: pwrite(2)
-    pub fn write_at(
-        &self,
-        offset: u64,
-        from: &mut Source<'_>,
-        caller: &Caller<'_>,
-    ) -> Result<usize> {
-        self.seekable()?;
-        let before = from.done();
-        let offset = offset.checked_add(before as u64).ok_or(Errno::EINVAL)?;
-        match self.write_to(offset, from, caller) {
-            Err(Errno::ENOSPC | Errno::EFBIG | Errno::EPERM) if before > 0 => Ok(before),
-            Err(error) => Err(error),
-            Ok(_) => Ok(from.done()),
-        }
-    }
-
-    /// Writes and returns the offset after the last byte.
-    fn write_to(&self, offset: u64, from: &mut Source<'_>, caller: &Caller<'_>) -> Result<u64> {
-        self.writable()?;
-        if let Some(pages) = self.inode.pages() {
-            let append = self.flags().contains(OpenFlags::APPEND);
-            let start = if append { Start::End } else { Start::At(offset) };
-            if from.remaining() == 0 {
-                return Ok(offset);
-            }
-            let end = offset.saturating_add(from.remaining() as u64);
-            if !append && end > SIZE_MAX {
-                return Err(Errno::EINVAL);
-            }
-            let before = from.done();
-            let result = pages.write_from(start, from, caller);
-            if from.done() != before {
-                self.inode.drop_privileges(caller);
-                self.inode.touch_modified(caller);
-                notify::report(&self.path, Event::Modify);
-            }
-            return result;
-        }
-        match &self.node {
-            Some(node) => {
-                let count = node.write(offset, from, caller)?;
-                notify::report(&self.path, Event::Modify);
-                Ok(offset + count as u64)
-            }
-            None => Err(Errno::EINVAL),
-        }
     }
 
     /// The page cache, if it is a regular file with one: what mmap(2) maps.
@@ -353,80 +218,6 @@ impl OpenFile {
         result
     }
 
-    /// Makes the file `size` bytes long.
-    ///
-    /// # Errors
-    /// - `EBADF`: a mere place (`O_PATH`).
-    /// - `EINVAL`: not a regular file, or not open for writing.
-    /// - `EFBIG`: beyond a limit of the file or the caller.
-    /// - `EPERM`: sealed.
-    ///
-    /// Source: ftruncate(2)
-    pub fn truncate(&self, size: u64, caller: &Caller<'_>) -> Result<()> {
-        if self.flags().contains(OpenFlags::PATH) {
-            return Err(Errno::EBADF);
-        }
-        if self.inode.is_directory() {
-            return Err(Errno::EINVAL);
-        }
-        self.writable().map_err(|_| Errno::EINVAL)?;
-        self.inode.truncate(size, caller)?;
-        notify::report(&self.path, Event::Modify);
-        Ok(())
-    }
-
-    pub(super) fn truncate_on_open(&self, caller: &Caller<'_>) -> Result<()> {
-        if self.inode.pages().is_none() {
-            return Ok(());
-        }
-        if !self.flags().writable() {
-            // O_RDONLY | O_TRUNC truncates on Linux; permission to write was checked.
-            self.inode.get_write_access()?;
-            let result = self.inode.truncate(0, caller);
-            self.inode.put_write_access();
-            return result;
-        }
-        self.inode.truncate(0, caller)
-    }
-
-    /// Gives room to a range, or takes it.
-    ///
-    /// # Errors
-    /// - `EBADF`: not open for writing.
-    /// - `ENODEV`: not a regular file.
-    /// - `EFBIG`, `ENOSPC`, `EPERM`: as [`write`](Self::write).
-    ///
-    /// Source: fallocate(2)
-    pub fn allocate(
-        &self,
-        what: Allocate,
-        offset: u64,
-        length: u64,
-        caller: &Caller<'_>,
-    ) -> Result<()> {
-        self.writable()?;
-        let pages = self.inode.pages().ok_or(Errno::ENODEV)?;
-        if length == 0 {
-            return Err(Errno::EINVAL);
-        }
-        let end = offset.checked_add(length).ok_or(Errno::EFBIG)?;
-        let grow = match what {
-            Allocate::Reserve(grow) => grow,
-            Allocate::PunchHole => Grow::No,
-        };
-        if grow == Grow::Yes && end > caller.size_limit {
-            return Err(Errno::EFBIG);
-        }
-        match what {
-            Allocate::Reserve(grow) => pages.allocate(offset..end, grow, caller)?,
-            Allocate::PunchHole => pages.punch(offset..end, caller)?,
-        }
-        self.inode.drop_privileges(caller);
-        self.inode.touch_modified(caller);
-        notify::report(&self.path, Event::Modify);
-        Ok(())
-    }
-
     /// Writes the file back: fsync(2).
     pub fn sync(&self, caller: &Caller<'_>) -> Result<()> {
         self.inode.super_block().file_system().sync_inode(&self.inode, caller)
@@ -446,37 +237,6 @@ impl OpenFile {
     /// Where to wait for events, if they change.
     pub fn wait_queue(&self) -> Option<&WaitQueue> {
         self.node.as_ref()?.wait_queue()
-    }
-}
-
-impl Inode {
-    /// Writing and changing the owner take set-id bits away from those without `CAP_FSETID`.
-    pub(crate) fn drop_privileges(&self, caller: &Caller<'_>) {
-        use crate::vfs::attr::mode::{GROUP_EXECUTE, SET_GID, SET_UID};
-        let mode = self.mode();
-        if mode & (SET_UID | SET_GID) == 0 || caller.capable(Capabilities::FSETID) {
-            return;
-        }
-        let group = if mode & GROUP_EXECUTE != 0 { SET_GID } else { 0 };
-        self.set_mode(mode & !(SET_UID | group));
-    }
-
-    pub(crate) fn touch_modified(&self, caller: &Caller<'_>) {
-        let now = caller.now();
-        self.update_times(|times| (times.modified, times.changed) = (now, now));
-        self.super_block().file_system().attributes_changed(self);
-    }
-
-    /// Sets the size, with all that belongs to it but checks of permission.
-    pub(crate) fn truncate(&self, size: u64, caller: &Caller<'_>) -> Result<()> {
-        let pages = self.pages().ok_or(Errno::EINVAL)?;
-        if size > caller.size_limit && size > pages.size() {
-            return Err(Errno::EFBIG);
-        }
-        pages.truncate(size, caller)?;
-        self.drop_privileges(caller);
-        self.touch_modified(caller);
-        Ok(())
     }
 }
 

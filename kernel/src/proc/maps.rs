@@ -41,6 +41,8 @@ fn backing(vma: &Vma, role: Role, root: Option<&Path>) -> (DeviceNumber, u64, Op
     };
     let name = root.map(|root| path.display(root)).unwrap_or_default();
     let name = String::from_utf8_lossy(&name).replace('\n', "\\012");
+    // The file the program knows, which may show the pages of another.
+    let inode = path.inode().unwrap_or(inode);
     (inode.super_block().device(), inode.number(), Some(name))
 }
 
