@@ -112,7 +112,13 @@ fn keys_are_the_guest_s_and_the_terminal_comes_back() {
     thread::sleep(Duration::from_millis(300));
     typist.keys("\x1a");
     typist.expect("Stopped");
-    typist.keys("kill %1; wait; exit 5\r");
+    typist.expect("# ");
+    typist.keys("fg\r");
+    typist.expect("sleep 100\r\n");
+    thread::sleep(Duration::from_millis(200));
+    typist.keys("\x03");
+    typist.expect("# ");
+    typist.keys("exit 5\r");
     typist.expect("exit 5\r\n");
     let Typist { child, master, .. } = typist;
     assert_eq!(wait(child).code(), Some(5));
