@@ -146,11 +146,11 @@ impl FileSystem for RamFs {
 
     fn options(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let pages = self.usage.pages_limit.load(Relaxed);
-        if pages != u64::MAX {
+        if pages != u64::MAX && self.options.pages.is_some() {
             write!(out, ",size={}k", pages.saturating_mul(PAGE / 1024))?;
         }
         let inodes = self.usage.inodes_limit.load(Relaxed);
-        if inodes != u64::MAX {
+        if inodes != u64::MAX && self.options.inodes.is_some() {
             write!(out, ",nr_inodes={inodes}")?;
         }
         self.options.write_owner(out)

@@ -1,8 +1,8 @@
 //! Setting attributes: chmod(2), chown(2), utimensat(2), truncate(2); and access times.
 
 use crate::{
-    Access, Caller, Capabilities, Errno, Inode, Kind, MountFlags, Path, Result, SetAttributes,
-    SetTime, Timespec, Walk,
+    Access, Caller, Capabilities, Errno, Inode, Kind, MountFlags, Path, Result, Seals,
+    SetAttributes, SetTime, Timespec, Walk,
     notify::{self, Event},
     vfs::{attr::mode, change},
 };
@@ -83,6 +83,13 @@ impl Path {
             return Err(Errno::EOPNOTSUPP);
         }
         inode.check_set(set, caller)?;
+        let sealed = || inode.pages().and_then(|pages| pages.seals().ok());
+        if let Some(mode) = set.mode
+            && (mode ^ inode.mode()) & 0o111 != 0
+            && sealed().is_some_and(|seals| seals.contains(Seals::EXECUTE))
+        {
+            return Err(Errno::EPERM);
+        }
         let file_system = inode.super_block().file_system();
         file_system.may_set_attributes(inode, set)?;
         file_system.changing(inode, caller)?;

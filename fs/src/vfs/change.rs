@@ -136,6 +136,9 @@ impl Walk<'_> {
             if slash {
                 return Err(Errno::ENOENT);
             }
+            if parent.mount().read_only() {
+                return Err(Errno::EROFS);
+            }
             if !Arc::ptr_eq(old.mount(), parent.mount()) {
                 return Err(Errno::EXDEV);
             }

@@ -33,6 +33,8 @@ pub struct ReadTimer {
     deadline: Option<Instant>,
     /// Bytes that had come when the deadline was set.
     seen: usize,
+    /// An attempt found nothing to read.
+    waited: bool,
 }
 
 impl ReadTimer {
@@ -93,6 +95,7 @@ impl Open {
     ///   read `sink.done()` bytes if that is not 0.
     /// - `EFAULT`: the sink stopped; call again, or give up like that.
     /// - `EIO`, `ERESTARTSYS`: the caller is in the background.
+    /// - `EIO`: the master went while the call waited.
     ///
     /// Source: read(2), termios(3)
     pub fn read(
@@ -102,7 +105,7 @@ impl Open {
         timer: &mut ReadTimer,
     ) -> Result<usize> {
         if self.is_hung_up() {
-            return Ok(sink.done());
+            return self.read_after_hangup(sink, timer);
         }
         if !timer.allowed {
             self.check_foreground(caller, Signal::BackgroundRead)?;
@@ -111,9 +114,13 @@ impl Open {
         self.tty.with_state(|state| {
             while sink.remaining() > 0 {
                 if !state.line.is_readable(1) {
-                    if timer.is_over(state, sink.done()) || state.hangups != self.hangups {
+                    if timer.is_over(state, sink.done()) {
                         break;
                     }
+                    if state.hangups != self.hangups {
+                        return self.read_after_hangup(sink, timer);
+                    }
+                    timer.waited = true;
                     return Err(Errno::EAGAIN);
                 }
                 state.line.read(sink)?;
@@ -124,6 +131,12 @@ impl Open {
             }
             Ok(sink.done())
         })
+    }
+
+    /// The end of the file; but who waited for a master that goes is told.
+    fn read_after_hangup(&self, sink: &Sink<'_>, timer: &ReadTimer) -> Result<usize> {
+        let told = timer.waited && sink.done() == 0 && self.tty.pty_number().is_some();
+        if told { Err(Errno::EIO) } else { Ok(sink.done()) }
     }
 
     /// Writes, with output processing. Returns when all is taken.

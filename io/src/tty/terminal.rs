@@ -141,7 +141,7 @@ impl Tty {
         numbers: Arc<Numbers>,
         session: Arc<dyn Session>,
     ) -> Result<Arc<Self>> {
-        let line = Line::new(Wire::Master, Termios::default(), PTY_PENDING)?;
+        let line = Line::new(Wire::Master, Termios::of_pty(), PTY_PENDING)?;
         let tty = Self::new(line, Identity::Pty(number, numbers), session);
         tty.state.lock().locked = true;
         Ok(Arc::new(tty))
@@ -313,7 +313,7 @@ impl Tty {
             line.flush_output();
             line.flush_input();
             if line.wire == Wire::Master {
-                let termios = Termios::default();
+                let termios = Termios::of_pty();
                 line.set_termios(termios);
             }
             line.effects.terminal |= Events::IN | Events::OUT | Events::ERR | Events::HUP;

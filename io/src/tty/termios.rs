@@ -48,6 +48,15 @@ pub struct Termios {
     pub output_speed: u32,
 }
 
+impl Termios {
+    /// The settings a new pseudo-terminal starts with: there is no line to hang up at its end.
+    pub fn of_pty() -> Self {
+        let standard = Self::default();
+        let control_modes = standard.control_modes - ControlFlags::HUPCL;
+        Self { control_modes, ..standard }
+    }
+}
+
 impl Default for Termios {
     /// The settings a new terminal starts with (`tty_std_termios`).
     fn default() -> Self {

@@ -12,17 +12,19 @@ mod device;
 mod eventfd;
 mod kmsg;
 mod lock;
+mod notice;
 mod status;
 mod table;
 pub mod transfer;
 
 use crate::{
-    count::Files, poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread, time::TimerFd,
+    count::Files, cred::Credentials, poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread,
+    time::TimerFd,
 };
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use executor::wait::WaitQueue;
+use executor::wait::{ObserverKey, WaitQueue};
 use framework::{Sink, Source, count::Counted};
 use fs::{Caller, OpenFile, OpenFlags, Path, Whence, notify::Inotify, pipe::PipeEnd};
 use io::{
@@ -49,6 +51,8 @@ pub struct File {
     path: Path,
     /// Who is told about readiness (`F_SETOWN`, `O_ASYNC`).
     owner: spin::Mutex<Owner>,
+    /// What tells them, while `O_ASYNC` is set.
+    notice: spin::Mutex<Option<ObserverKey>>,
     _counted: Counted<Files>,
 }
 
@@ -102,6 +106,7 @@ impl File {
             flags: AtomicU32::new((flags - OpenFlags::CLOSE_ON_EXEC).bits()),
             path,
             owner: spin::Mutex::new(Owner::default()),
+            notice: spin::Mutex::new(None),
             _counted: Counted::new(),
         })
     }
@@ -140,10 +145,11 @@ impl File {
         *self.owner.lock()
     }
 
-    /// `F_SETOWN`.
-    pub fn set_owner(&self, kind: OwnerKind, number: u32) {
+    /// `F_SETOWN`, by who has `credentials`: they count when a signal is sent.
+    pub fn set_owner(&self, kind: OwnerKind, number: u32, credentials: &Credentials) {
         let mut owner = self.owner.lock();
         (owner.kind, owner.number) = (kind, number);
+        (owner.uid, owner.euid) = (credentials.uid, credentials.euid);
     }
 
     /// `F_SETSIG`.

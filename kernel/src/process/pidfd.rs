@@ -22,9 +22,15 @@ impl PidFd {
         &self.process
     }
 
-    /// Whether it has ended.
+    /// Whether it has ended, and has been waited for.
     pub fn events(&self) -> Events {
-        if self.process.is_zombie() { Events::IN } else { Events::empty() }
+        let threads = self.process.threads.lock();
+        let ended = Events::IN | Events::RDNORM;
+        match threads.ended {
+            None => Events::empty(),
+            Some(_) if threads.reaped => ended | Events::HUP,
+            Some(_) => ended,
+        }
     }
 
     /// Who waits for that.

@@ -167,13 +167,13 @@ pub(super) fn push(
     if wants_alternate && stack.contains(sp) && !stack.contains(at) {
         return Err(Errno::EFAULT);
     }
-    let reported = AltStack { flags: stack.flags | on_stack(&stack, sp), ..stack };
     let frame = Frame {
         return_to: action.restorer,
         context: UserFrameContext {
             flags: UC_FLAGS,
             link: 0,
-            stack: reported,
+            // As it was set; whether the thread is on it is sigaltstack(2)'s to say.
+            stack,
             registers: save(thread.context.regs_mut(), thread.last_trap, mask, fpu_at),
             mask: mask.bits(),
         },
@@ -193,11 +193,6 @@ pub(super) fn push(
     // Direction, trap and resume flags are clear in a handler.
     regs.rflags &= !0x1_0500;
     Ok(())
-}
-
-/// `SS_ONSTACK` if `sp` lies on the stack.
-fn on_stack(stack: &AltStack, sp: usize) -> i32 {
-    if stack.contains(sp) { stack_flags::ONSTACK } else { 0 }
 }
 
 /// Writes the FPU state below `top`; returns where.

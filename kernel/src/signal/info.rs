@@ -69,6 +69,12 @@ impl Info {
         Self { signal, errno: 0, code: code::TIMER, fields: [pair(id, overrun), value, 0, 0] }
     }
 
+    /// Readiness of a file: `POLL_*`, its events and the descriptor.
+    pub const fn readiness(signal: Signal, code: i32, band: u32, fd: i32) -> Self {
+        let fields = [band as u64, pair(fd.cast_unsigned(), 0), 0, 0];
+        Self { signal, errno: 0, code, fields }
+    }
+
     /// A change of a child: `CLD_*`, its number, real user and status.
     pub const fn child(signal: Signal, code: i32, pid: u32, uid: u32, status: i32) -> Self {
         let status = pair(status.cast_unsigned(), 0);

@@ -8,11 +8,11 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 pub(super) const ROWS: &[Row] = &[
     row!(56 "clone" (flags: u64, stack: usize, parent_tid: UserPtr<u32>,
-        child_tid: UserPtr<u32>, tls: usize) => clone, Partial, "namespaces, CLONE_PIDFD"),
+        child_tid: UserPtr<u32>, tls: usize) => clone, Partial, "namespaces"),
     row!(57 "fork" () => fork, Full),
     row!(58 "vfork" () => vfork, Full),
     row!(435 "clone3" (args: UserPtr<CloneArgs>, size: usize) => clone3, Partial,
-        "namespaces, CLONE_PIDFD, set_tid, CLONE_INTO_CGROUP"),
+        "namespaces, set_tid, CLONE_INTO_CGROUP"),
 ];
 
 /// The low byte of clone's flags: the exit signal.
@@ -42,7 +42,7 @@ fn vfork(thread: &Thread) -> Result<Outcome<'_>> {
 /// Makes a thread or a process.
 ///
 /// # Errors
-/// - `EINVAL`: an exit signal that is none, or `CLONE_PIDFD`, which there is not.
+/// - `EINVAL`: an exit signal that is none, or `CLONE_PIDFD` with what it excludes.
 /// - those of [`thread::clone`].
 ///
 /// Source: clone(2)
@@ -58,11 +58,14 @@ fn clone(
     let exit_signal = if number == 0 { None } else { Some(Signal::new(number)?) };
     // The flags above 32 bits are clone3's.
     let flags = CloneFlags::from_bits_retain(flags & 0xffff_ff00);
-    if flags.contains(CloneFlags::PIDFD) {
+    // Both would be stored at the same place.
+    let pidfd = flags.contains(CloneFlags::PIDFD).then_some(parent_tid);
+    if pidfd.is_some() && flags.intersects(CloneFlags::PARENT_SETTID | CloneFlags::DETACHED) {
         return Err(Errno::EINVAL);
     }
     let stack = (stack != 0).then_some(stack);
-    thread::clone(thread, &CloneRequest { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    let request = CloneRequest { flags, exit_signal, stack, parent_tid, child_tid, tls, pidfd };
+    thread::clone(thread, &request)
 }
 
 /// `struct clone_args`.
@@ -110,8 +113,7 @@ fn clone3(thread: &Thread, at: UserPtr<CloneArgs>, size: usize) -> Result<Outcom
     let flags = CloneFlags::from_bits(args.flags).ok_or(Errno::EINVAL)?;
     let number = i32::try_from(args.exit_signal).map_err(|_| Errno::EINVAL)?;
     let exit_signal = if number == 0 { None } else { Some(Signal::new(number)?) };
-    let refused = CloneFlags::DETACHED | CloneFlags::PIDFD;
-    if flags.intersects(refused)
+    if flags.contains(CloneFlags::DETACHED)
         || args.set_tid_size != 0
         || flags.intersects(CloneFlags::THREAD | CloneFlags::PARENT) && exit_signal.is_some()
         || (args.stack == 0) != (args.stack_size == 0)
@@ -131,6 +133,10 @@ fn clone3(thread: &Thread, at: UserPtr<CloneArgs>, size: usize) -> Result<Outcom
         parent_tid: pointer(args.parent_tid)?,
         child_tid: pointer(args.child_tid)?,
         tls: number(args.tls)?,
+        pidfd: match flags.contains(CloneFlags::PIDFD) {
+            true => Some(pointer(args.pidfd)?),
+            false => None,
+        },
     };
     thread::clone(thread, &request)
 }

@@ -6,7 +6,7 @@ use crate::{
     thread::Thread,
 };
 use abi::{
-    Errno, Fd, Result,
+    Errno, Fd, Pid, Result,
     file::{FileOwner, Flock},
 };
 use fs::{
@@ -88,11 +88,15 @@ mod command {
     pub(super) const OFD_SETLK: u32 = 37;
     pub(super) const OFD_SETLKW: u32 = 38;
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
+    pub(super) const GETLEASE: u32 = 1025;
     pub(super) const SETPIPE_SZ: u32 = 1031;
     pub(super) const GETPIPE_SZ: u32 = 1032;
     pub(super) const ADD_SEALS: u32 = 1033;
     pub(super) const GET_SEALS: u32 = 1034;
 }
+
+/// `F_UNLCK`.
+const UNLOCKED: usize = 2;
 
 /// Does `command` to the descriptor or its file.
 ///
@@ -127,6 +131,7 @@ fn fcntl(thread: &Thread, fd: Fd, command: u32, argument: usize) -> Result<Outco
         command::SETFL => {
             let flags = u32::try_from(argument & 0xffff_ffff).map_err(|_| Errno::EINVAL)?;
             file.set_flags(OpenFlags::from_bits_truncate(flags), &thread.caller())?;
+            file.update_notice(thread, fd);
             0
         }
         command::GETLK | command::OFD_GETLK => {
@@ -139,6 +144,8 @@ fn fcntl(thread: &Thread, fd: Fd, command: u32, argument: usize) -> Result<Outco
             return thread.set_lock(file, UserPtr::<Flock>::from_raw(argument), wait, ofd);
         }
         command::SETPIPE_SZ | command::GETPIPE_SZ => pipe_size(&file, command, argument, thread)?,
+        // Nobody can take a lease, so nobody has one.
+        command::GETLEASE => UNLOCKED,
         command::ADD_SEALS | command::GET_SEALS => seals(&file, command, argument)?,
         _ => owner(thread, &file, command, argument)?,
     };
@@ -167,13 +174,32 @@ fn pipe_size(file: &File, command: u32, argument: usize, thread: &Thread) -> Res
 }
 
 fn seals(file: &File, command: u32, argument: usize) -> Result<usize> {
+    if command == command::ADD_SEALS {
+        file.check_writable().map_err(|_| Errno::EPERM)?;
+    }
     let pages = file.node()?.pages().ok_or(Errno::EINVAL)?;
     if command == command::GET_SEALS {
         return pages.seals().map(|seals| seals.bits() as usize);
     }
-    file.check_writable().map_err(|_| Errno::EPERM)?;
     let seals = u32::try_from(argument).ok().and_then(fs::Seals::from_bits).ok_or(Errno::EINVAL)?;
     pages.add_seals(seals).map(|()| 0)
+}
+
+/// Makes somebody who is there, or nobody, the file's owner.
+fn own(thread: &Thread, file: &File, kind: OwnerKind, number: u32) -> Result<usize> {
+    if let Some(pid) = Pid::new(number.cast_signed()) {
+        let pids = &thread.system.pids;
+        let found = match kind {
+            OwnerKind::Thread => pids.thread(pid).is_some(),
+            OwnerKind::Process => pids.process(pid).is_some(),
+            OwnerKind::Group => pids.group(pid).is_some(),
+        };
+        if !found {
+            return Err(Errno::ESRCH);
+        }
+    }
+    file.set_owner(kind, number, &thread.credentials);
+    Ok(0)
 }
 
 /// Who gets signals about the file.
@@ -183,8 +209,10 @@ fn owner(thread: &Thread, file: &File, command: u32, argument: usize) -> Result<
             let number =
                 u32::try_from(argument & 0xffff_ffff).map_err(|_| Errno::EINVAL)?.cast_signed();
             let kind = if number < 0 { OwnerKind::Group } else { OwnerKind::Process };
-            file.set_owner(kind, number.unsigned_abs());
-            Ok(0)
+            if number == i32::MIN {
+                return Err(Errno::EINVAL);
+            }
+            own(thread, file, kind, number.unsigned_abs())
         }
         command::GETOWN => {
             let Owner { kind, number, .. } = file.owner();
@@ -199,8 +227,7 @@ fn owner(thread: &Thread, file: &File, command: u32, argument: usize) -> Result<
                 2 => OwnerKind::Group,
                 _ => return Err(Errno::EINVAL),
             };
-            file.set_owner(kind, u32::try_from(owner.pid).map_err(|_| Errno::ESRCH)?);
-            Ok(0)
+            own(thread, file, kind, u32::try_from(owner.pid).map_err(|_| Errno::ESRCH)?)
         }
         command::GETOWN_EX => {
             let Owner { kind, number, .. } = file.owner();

@@ -4,7 +4,7 @@ use super::{Outcome, Row, UserPtr, row};
 use crate::thread::Thread;
 use abi::{Errno, Fd, Result};
 use alloc::vec::Vec;
-use fs::{Access, Capabilities, Entry};
+use fs::{Access, Capabilities, Entry, Whence};
 
 pub(super) const ROWS: &[Row] = &[
     row!(78 "getdents" (fd: Fd, buf: UserPtr<u8>, size: u32) => getdents, Full),
@@ -39,11 +39,12 @@ fn getdents64(thread: &Thread, fd: Fd, buf: UserPtr<u8>, size: u32) -> Result<us
 const CHUNK: usize = 32 * 1024;
 
 fn list(thread: &Thread, fd: Fd, buf: UserPtr<u8>, size: u32, encode: Encode) -> Result<usize> {
-    let file = thread.files.get(fd)?;
+    let file = thread.files.get_opened(fd)?;
     let node = file.node().map_err(|_| Errno::ENOTDIR)?;
     let room = (size as usize).min(CHUNK);
     let mut bytes = Vec::new();
     let mut too_small = false;
+    let before = node.seek(0, Whence::Current)?;
     node.read_dir(&thread.caller(), &mut |entry| {
         let before = bytes.len();
         encode(&entry, &mut bytes);
@@ -57,7 +58,10 @@ fn list(thread: &Thread, fd: Fd, buf: UserPtr<u8>, size: u32, encode: Encode) ->
     if too_small {
         return Err(Errno::EINVAL);
     }
-    thread.write_slice(buf, &bytes)?;
+    thread.write_slice(buf, &bytes).inspect_err(|_| {
+        // The entries that could not be stored come again. The place was a valid one.
+        let _ = node.seek(i64::try_from(before).unwrap_or(0), Whence::Set);
+    })?;
     Ok(bytes.len())
 }
 

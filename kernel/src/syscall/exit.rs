@@ -152,36 +152,61 @@ fn waitid(
     options: u32,
     usage: Option<UserPtr<Rusage>>,
 ) -> Result<Outcome<'_>> {
+    let store = move |change: Option<&Change>| {
+        let bytes = change.map_or([0; Info::SIZE], |change| child_info(change).to_bytes());
+        info.map_or(Ok(()), |info| thread.write_slice(info.cast::<u8>(), &bytes[..INFO_STORED]))
+    };
+    let wait = match child_to_wait_for(thread, kind, id, options) {
+        Ok(wait) => wait,
+        // As on Linux, a call that fails has stored that nothing happened.
+        Err(errno) => return store(None).and(Err(errno)),
+    };
+    Ok(Outcome::Wait(Box::pin(async move {
+        let (wait, waits) = wait;
+        let change = match wait_for_change(thread, &wait).await {
+            Ok(None) if waits => Err(Errno::EAGAIN),
+            result => result,
+        };
+        store(change.as_ref().ok().and_then(Option::as_ref))?;
+        if let Some(change) = change? {
+            thread.write_optional(usage, &Rusage::from(&change.usage))?;
+        }
+        Ok(0)
+    })))
+}
+
+/// The bytes of a `siginfo_t` that waitid(2) stores.
+const INFO_STORED: usize = 28;
+
+/// What waitid(2) was asked to wait for; and whether it was to wait, but the descriptor of the
+/// process is not for that.
+fn child_to_wait_for(thread: &Thread, kind: i32, id: i32, options: u32) -> Result<(Wait, bool)> {
     const P_ALL: i32 = 0;
     const P_PID: i32 = 1;
     const P_PGID: i32 = 2;
     const P_PIDFD: i32 = 3;
-    let options = WaitFor::from_bits(options).ok_or(Errno::EINVAL)?;
+    let mut options = WaitFor::from_bits(options).ok_or(Errno::EINVAL)?;
     if !options.intersects(WaitFor::EXITED | WaitFor::STOPPED | WaitFor::CONTINUED) {
         return Err(Errno::EINVAL);
     }
+    let mut waits = false;
     let which = match kind {
         P_ALL => Which::Any,
         P_PID => Which::Pid(Pid::new(id).ok_or(Errno::EINVAL)?),
         P_PGID if id == 0 => Which::Group(thread.process().group().pid),
         P_PGID => Which::Group(Pid::new(id).ok_or(Errno::EINVAL)?),
         P_PIDFD if id < 0 => return Err(Errno::EINVAL),
-        P_PIDFD => match thread.files.get(Fd(id))?.object() {
-            Object::Pid(pidfd) => Which::Pid(pidfd.process().pid),
-            _ => return Err(Errno::EBADF),
-        },
+        P_PIDFD => {
+            let file = thread.files.get(Fd(id))?;
+            let Object::Pid(pidfd) = file.object() else { return Err(Errno::EBADF) };
+            waits = file.is_non_blocking() && !options.contains(WaitFor::NO_HANG);
+            options
+                .set(WaitFor::NO_HANG, file.is_non_blocking() | options.contains(WaitFor::NO_HANG));
+            Which::Pid(pidfd.process().pid)
+        }
         _ => return Err(Errno::EINVAL),
     };
-    let wait = Wait { which, options };
-    Ok(Outcome::Wait(Box::pin(async move {
-        let change = wait_for_change(thread, &wait).await?;
-        let bytes = change.as_ref().map_or([0; Info::SIZE], |change| child_info(change).to_bytes());
-        thread.write_optional(info, &bytes)?;
-        if let Some(change) = change {
-            thread.write_optional(usage, &Rusage::from(&change.usage))?;
-        }
-        Ok(0)
-    })))
+    Ok((Wait { which, options }, waits))
 }
 
 fn child_info(change: &Change) -> Info {

@@ -36,7 +36,7 @@ fn target(thread: &Thread, pid: i32) -> Result<Arc<Process>> {
 ///
 /// Source: setpgid(2)
 fn setpgid(thread: &Thread, pid: i32, group: i32) -> Result<()> {
-    if group < 0 {
+    if group < 0 || (group == 0 && pid < 0) {
         return Err(Errno::EINVAL);
     }
     let own = thread.process();

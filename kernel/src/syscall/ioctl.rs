@@ -52,6 +52,7 @@ mod request {
     pub(super) const TIOCNOTTY: u32 = 0x5422;
     pub(super) const TIOCPKT: u32 = 0x5420;
     pub(super) const TCSBRKP: u32 = 0x5425;
+    pub(super) const TIOCGETD: u32 = 0x5424;
     pub(super) const TIOCSBRK: u32 = 0x5427;
     pub(super) const TIOCCBRK: u32 = 0x5428;
     pub(super) const TIOCGSID: u32 = 0x5429;
@@ -80,8 +81,8 @@ fn ioctl(thread: &Thread, fd: Fd, request: u32, argument: usize) -> Result<Outco
     match request {
         any::FIOCLEX => thread.files.set_close_on_exec(fd, true)?,
         any::FIONCLEX => thread.files.set_close_on_exec(fd, false)?,
-        any::FIONBIO => set_flag(thread, &file, OpenFlags::NON_BLOCKING, argument)?,
-        any::FIOASYNC => set_flag(thread, &file, OpenFlags::ASYNC, argument)?,
+        any::FIONBIO => set_flag(thread, fd, &file, OpenFlags::NON_BLOCKING, argument)?,
+        any::FIOASYNC => set_flag(thread, fd, &file, OpenFlags::ASYNC, argument)?,
         _ => return of_object(thread, file, request, argument),
     }
     Ok(Outcome::Done(0))
@@ -141,11 +142,19 @@ async fn drained(thread: &Thread, file: Arc<File>, request: u32, argument: usize
     }
 }
 
-fn set_flag(thread: &Thread, file: &File, flag: OpenFlags, argument: usize) -> Result<()> {
+fn set_flag(
+    thread: &Thread,
+    fd: Fd,
+    file: &Arc<File>,
+    flag: OpenFlags,
+    argument: usize,
+) -> Result<()> {
     let on: i32 = thread.read(UserPtr::from_raw(argument))?;
     let mut flags = file.flags();
     flags.set(flag, on != 0);
-    file.set_flags(flags, &thread.caller())
+    file.set_flags(flags, &thread.caller())?;
+    file.update_notice(thread, fd);
+    Ok(())
 }
 
 /// Stores a number as an int.
@@ -187,6 +196,8 @@ fn tty(thread: &Thread, open: &Open, request: u32, argument: usize) -> Result<us
         request::TIOCEXCL => open.set_exclusive(true)?,
         request::TIOCNXCL => open.set_exclusive(false)?,
         request::TIOCGEXCL => return store(thread, argument, usize::from(open.is_exclusive()?)),
+        // There is one line discipline, number 0.
+        request::TIOCGETD => return store(thread, argument, 0),
         request::TIOCOUTQ => return store(thread, argument, open.unsent_bytes()?),
         any::FIONREAD => return store(thread, argument, open.readable_bytes()?),
         request::TIOCMGET => return store(thread, argument, open.modem_lines()?.bits() as usize),
@@ -247,6 +258,9 @@ fn flush(argument: usize) -> Result<Flush> {
 
 /// Requests about the session that the terminal controls.
 fn session(thread: &Thread, open: &Open, request: u32, argument: usize) -> Result<usize> {
+    if open.is_hung_up() && request != request::TIOCSPGRP {
+        return Err(Errno::EIO);
+    }
     let tty = open.tty();
     let control = Control::of(tty).ok_or(Errno::ENOTTY)?;
     let own = thread.controlling_tty().is_some_and(|own| Arc::ptr_eq(&own, tty));
@@ -327,6 +341,11 @@ fn pty_master(thread: &Thread, master: &Master, request: u32, argument: usize) -
             let group = Control::of(master.tty()).and_then(|control| control.foreground());
             store(thread, argument, group.map_or(0, |group| group.pid.as_usize()))
         }
+        request::TIOCGSID => {
+            let session = Control::of(master.tty()).and_then(|control| control.session());
+            store(thread, argument, session.ok_or(Errno::ENOTTY)?.pid.as_usize())
+        }
+        request::TIOCGETD => store(thread, argument, 0),
         _ => Err(Errno::ENOTTY),
     }
 }

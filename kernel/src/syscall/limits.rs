@@ -3,6 +3,7 @@
 use super::{Row, UserPtr, exit::Rusage, row};
 use crate::{
     cred::Capabilities,
+    file::MAX_FDS,
     process::{Limit, Privilege, Process, Resource, Usage, UsageOf},
     thread::Thread,
 };
@@ -50,6 +51,9 @@ fn set(thread: &Thread, target: &Arc<Process>, resource: Resource, limit: Limit)
     } else {
         Privilege::None
     };
+    if resource == Resource::Files && limit.hard > u64::from(MAX_FDS) {
+        return Err(Errno::EPERM);
+    }
     target.limits.lock().set(resource, limit, privileged)?;
     if resource == Resource::Cpu {
         crate::time::watch_cpu_limit(target);

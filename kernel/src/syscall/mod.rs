@@ -16,6 +16,7 @@ mod group;
 mod identity;
 mod inotify;
 mod ioctl;
+mod ioprio;
 mod kill;
 mod limits;
 mod madvise;
@@ -73,6 +74,7 @@ const FAMILIES: &[&[Row]] = &[
     identity::ROWS,
     inotify::ROWS,
     ioctl::ROWS,
+    ioprio::ROWS,
     kill::ROWS,
     limits::ROWS,
     madvise::ROWS,

@@ -2,8 +2,8 @@
 
 use super::{Row, UserPtr, row};
 use crate::{
-    file::Object,
-    process::PidFd,
+    file::{EventFd, File, Object},
+    process::{PidFd, Process},
     signal::{self, Info, SignalFd, SignalSet, code},
     thread::Thread,
 };
@@ -37,6 +37,43 @@ fn pidfd_open(thread: &Thread, pid: i32, flags: u32) -> Result<usize> {
     let process = pids.process(pid).ok_or(none)?;
     let flags = flags | OpenFlags::CLOSE_ON_EXEC | OpenFlags::READ_WRITE;
     thread.install_object(Object::Pid(PidFd::new(process)), "[pidfd]", flags)
+}
+
+impl Thread {
+    /// Takes a descriptor for a process that is about to be made (`CLONE_PIDFD`), and stores its
+    /// number: what can fail, fails before.
+    ///
+    /// # Errors
+    /// - `EMFILE`: too many descriptors.
+    /// - `EFAULT`: `at` is not user memory; no descriptor is left open.
+    pub fn reserve_pidfd(&self, at: UserPtr<u32>) -> Result<Fd> {
+        let flags = OpenFlags::CLOSE_ON_EXEC | OpenFlags::READ_WRITE;
+        let nothing = Object::EventFd(EventFd::new(0, false));
+        let number = self.install_object(nothing, "[pidfd]", flags)?;
+        let fd = Fd(i32::try_from(number).unwrap_or(-1));
+        match self.write(at, &fd.0.cast_unsigned()) {
+            Ok(()) => Ok(fd),
+            Err(errno) => {
+                self.give_up_pidfd(fd);
+                Err(errno)
+            }
+        }
+    }
+
+    /// The process was not made.
+    pub fn give_up_pidfd(&self, fd: Fd) {
+        // Another thread may have closed it, which is as good.
+        drop(self.files.close(fd));
+    }
+
+    /// Makes the descriptor one of `process`.
+    pub fn fill_pidfd(&self, fd: Fd, process: &Arc<Process>) {
+        let Ok(reserved) = self.files.get(fd) else { return };
+        let object = Object::Pid(PidFd::new(Arc::clone(process)));
+        let file = File::new(object, reserved.flags(), reserved.path().clone());
+        // The number was free a moment ago, so it is below the limit.
+        drop(self.files.replace(fd, file, true, u64::MAX));
+    }
 }
 
 /// Sends a signal to the process behind a descriptor.

@@ -103,7 +103,8 @@ fn prctl(
             let name = thread.tcb.view.lock().name;
             thread.write(UserPtr::new(VirtAddr::new(a)), &name).map(|()| 0)
         }
-        option::GET_SECCOMP | option::GET_TIMING | option::GET_THP_DISABLE => Ok(0),
+        option::GET_SECCOMP | option::GET_TIMING => Ok(0),
+        option::GET_THP_DISABLE if a == 0 && b == 0 && rest == [0; 3] => Ok(0),
         option::SET_TIMING => {
             if a == 0 {
                 Ok(0)
@@ -240,6 +241,9 @@ fn ambient(thread: &mut Thread, operation: usize, number: usize) -> Result<usize
     const LOWER: usize = 3;
     const CLEAR_ALL: usize = 4;
     if operation == CLEAR_ALL {
+        if number != 0 {
+            return Err(Errno::EINVAL);
+        }
         replace(thread, |new| new.ambient = Capabilities::empty());
         return Ok(0);
     }

@@ -8,6 +8,7 @@ use crate::{
 };
 use abi::{Errno, Pid, Result, Timespec};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::sync::atomic::Ordering;
 use executor::{CpuSet, MAX_NICE, MIN_NICE, Policy, TaskRef};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -15,10 +16,10 @@ pub(super) const ROWS: &[Row] = &[
     row!(24 "sched_yield" () => sched_yield, Full),
     row!(140 "getpriority" (which: i32, who: i32) => getpriority, Full),
     row!(141 "setpriority" (which: i32, who: i32, nice: i32) => setpriority, Full),
-    row!(142 "sched_setparam" (pid: i32, param: UserPtr<i32>) => sched_setparam, Full),
-    row!(143 "sched_getparam" (pid: i32, param: UserPtr<i32>) => sched_getparam, Full),
-    row!(144 "sched_setscheduler" (pid: i32, policy: u32, param: UserPtr<i32>)
-        => sched_setscheduler, Partial, "SCHED_DEADLINE, SCHED_RESET_ON_FORK"),
+    row!(142 "sched_setparam" (pid: i32, param: Option<UserPtr<i32>>) => sched_setparam, Full),
+    row!(143 "sched_getparam" (pid: i32, param: Option<UserPtr<i32>>) => sched_getparam, Full),
+    row!(144 "sched_setscheduler" (pid: i32, policy: u32,
+        param: Option<UserPtr<i32>>) => sched_setscheduler, Partial, "SCHED_DEADLINE"),
     row!(145 "sched_getscheduler" (pid: i32) => sched_getscheduler, Full),
     row!(146 "sched_get_priority_max" (policy: u32) => sched_get_priority_max, Full),
     row!(147 "sched_get_priority_min" (policy: u32) => sched_get_priority_min, Full),
@@ -28,9 +29,9 @@ pub(super) const ROWS: &[Row] = &[
         => sched_setaffinity, Full),
     row!(204 "sched_getaffinity" (pid: i32, len: u32, mask: UserPtr<u8>)
         => sched_getaffinity, Full),
-    row!(314 "sched_setattr" (pid: i32, attr: UserPtr<SchedAttr>, flags: u32)
-        => sched_setattr, Partial, "SCHED_DEADLINE, SCHED_RESET_ON_FORK, utilization clamps"),
-    row!(315 "sched_getattr" (pid: i32, attr: UserPtr<SchedAttr>, size: u32, flags: u32)
+    row!(314 "sched_setattr" (pid: i32, attr: Option<UserPtr<SchedAttr>>, flags: u32)
+        => sched_setattr, Partial, "SCHED_DEADLINE, utilization clamps"),
+    row!(315 "sched_getattr" (pid: i32, attr: Option<UserPtr<SchedAttr>>, size: u32, flags: u32)
         => sched_getattr, Full),
 ];
 
@@ -73,7 +74,7 @@ fn may_change(thread: &Thread, target: &Tcb) -> Result<()> {
 }
 
 /// Threads that getpriority and setpriority mean.
-fn select(thread: &Thread, which: i32, who: i32) -> Result<Vec<Arc<Tcb>>> {
+pub(super) fn select(thread: &Thread, which: i32, who: i32) -> Result<Vec<Arc<Tcb>>> {
     const PROCESS: i32 = 0;
     const GROUP: i32 = 1;
     const USER: i32 = 2;
@@ -163,8 +164,7 @@ mod number {
     pub(super) const BATCH: u32 = 3;
     pub(super) const IDLE: u32 = 5;
     pub(super) const DEADLINE: u32 = 6;
-    /// Or-ed to the policy: children start as ordinary threads. Refused.
-    #[cfg(test)]
+    /// Or-ed to the policy: children start as ordinary threads.
     pub(super) const RESET_ON_FORK: u32 = 0x4000_0000;
 }
 
@@ -195,8 +195,27 @@ fn priority_of(policy: Policy) -> i32 {
     policy.priority().map_or(0, i32::from)
 }
 
+/// What children of a thread start with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnFork {
+    /// What it has itself.
+    Inherit,
+    /// No real-time policy, and no nice value below 0.
+    Reset,
+}
+
+impl OnFork {
+    fn of(target: &Tcb) -> Self {
+        Self::new(target.reset_on_fork.load(Ordering::Relaxed))
+    }
+
+    const fn new(reset: bool) -> Self {
+        if reset { Self::Reset } else { Self::Inherit }
+    }
+}
+
 /// Changes the policy, if the caller may.
-fn change(thread: &Thread, target: &Tcb, new: Policy, nice: i8) -> Result<()> {
+fn change(thread: &Thread, target: &Tcb, new: Policy, nice: i8, on_fork: OnFork) -> Result<()> {
     may_change(thread, target)?;
     let task = task(target)?;
     if !thread.credentials.has(Capabilities::SYS_NICE) {
@@ -213,7 +232,11 @@ fn change(thread: &Thread, target: &Tcb, new: Policy, nice: i8) -> Result<()> {
             check_nice(thread, MAX_NICE, nice).map_err(|_| Errno::EPERM)?;
         }
         check_nice(thread, task.nice(), nice).map_err(|_| Errno::EPERM)?;
+        if OnFork::of(target) == OnFork::Reset && on_fork == OnFork::Inherit {
+            return Err(Errno::EPERM);
+        }
     }
+    target.reset_on_fork.store(on_fork == OnFork::Reset, Ordering::Relaxed);
     task.set_policy(new, nice);
     Ok(())
 }
@@ -226,15 +249,21 @@ fn change(thread: &Thread, target: &Tcb, new: Policy, nice: i8) -> Result<()> {
 /// - `EPERM`: the caller may not.
 ///
 /// Source: sched_setscheduler(2)
-fn sched_setscheduler(thread: &Thread, pid: i32, number: u32, param: UserPtr<i32>) -> Result<()> {
+fn sched_setscheduler(
+    thread: &Thread,
+    pid: i32,
+    number: u32,
+    param: Option<UserPtr<i32>>,
+) -> Result<()> {
     if pid < 0 {
         return Err(Errno::EINVAL);
     }
-    let priority = thread.read(param)?;
-    let new = policy(number, priority)?;
+    let priority = thread.read(param.ok_or(Errno::EINVAL)?)?;
+    let new = policy(number & !number::RESET_ON_FORK, priority)?;
     let target = find(thread, pid)?;
     let nice = task(&target)?.nice();
-    change(thread, &target, new, nice)
+    let on_fork = OnFork::new(number & number::RESET_ON_FORK != 0);
+    change(thread, &target, new, nice, on_fork)
 }
 
 /// The policy's number.
@@ -242,7 +271,8 @@ fn sched_setscheduler(thread: &Thread, pid: i32, number: u32, param: UserPtr<i32
 /// Source: sched_getscheduler(2)
 fn sched_getscheduler(thread: &Thread, pid: i32) -> Result<usize> {
     let target = find(thread, pid)?;
-    Ok(number_of(task(&target)?.policy()) as usize)
+    let flag = if OnFork::of(&target) == OnFork::Reset { number::RESET_ON_FORK } else { 0 };
+    Ok((number_of(task(&target)?.policy()) | flag) as usize)
 }
 
 /// Sets the real-time priority, keeping the policy.
@@ -251,20 +281,21 @@ fn sched_getscheduler(thread: &Thread, pid: i32) -> Result<usize> {
 /// As sched_setscheduler.
 ///
 /// Source: sched_setparam(2)
-fn sched_setparam(thread: &Thread, pid: i32, param: UserPtr<i32>) -> Result<()> {
+fn sched_setparam(thread: &Thread, pid: i32, param: Option<UserPtr<i32>>) -> Result<()> {
     if pid < 0 {
         return Err(Errno::EINVAL);
     }
-    let priority = thread.read(param)?;
+    let priority = thread.read(param.ok_or(Errno::EINVAL)?)?;
     let target = find(thread, pid)?;
     let (number, nice) = (number_of(task(&target)?.policy()), task(&target)?.nice());
-    change(thread, &target, policy(number, priority)?, nice)
+    change(thread, &target, policy(number, priority)?, nice, OnFork::of(&target))
 }
 
 /// Stores the real-time priority.
 ///
 /// Source: sched_getparam(2)
-fn sched_getparam(thread: &Thread, pid: i32, param: UserPtr<i32>) -> Result<()> {
+fn sched_getparam(thread: &Thread, pid: i32, param: Option<UserPtr<i32>>) -> Result<()> {
+    let param = param.ok_or(Errno::EINVAL)?;
     let target = find(thread, pid)?;
     thread.write(param, &priority_of(task(&target)?.policy()))
 }
@@ -339,7 +370,7 @@ fn sched_getaffinity(thread: &Thread, pid: i32, len: u32, mask: UserPtr<u8>) -> 
     if (len as usize) < size || !(len as usize).is_multiple_of(size) {
         return Err(Errno::EINVAL);
     }
-    let target = find(thread, pid)?;
+    let target = if pid < 0 { Err(Errno::ESRCH) } else { find(thread, pid) }?;
     let set = task(&target)?.affinity().and(CpuSet::first(framework::cpu::count()));
     thread.write_bytes(mask.address(), &set.bits().to_le_bytes())?;
     Ok(size)
@@ -366,11 +397,19 @@ struct SchedAttr {
 /// - `E2BIG`: a larger structure with something in the part not known here.
 ///
 /// Source: sched_setattr(2)
-fn sched_setattr(thread: &Thread, pid: i32, at: UserPtr<SchedAttr>, flags: u32) -> Result<()> {
+fn sched_setattr(
+    thread: &Thread,
+    pid: i32,
+    at: Option<UserPtr<SchedAttr>>,
+    flags: u32,
+) -> Result<()> {
     const SIZE: usize = size_of::<SchedAttr>();
+    /// Children start as ordinary threads.
+    const RESET_ON_FORK: u64 = 1;
     if pid < 0 || flags != 0 {
         return Err(Errno::EINVAL);
     }
+    let at = at.ok_or(Errno::EINVAL)?;
     let size = match thread.read(at.cast::<u32>())? as usize {
         0 => SIZE,
         size => size,
@@ -385,7 +424,7 @@ fn sched_setattr(thread: &Thread, pid: i32, at: UserPtr<SchedAttr>, flags: u32) 
     if rest.iter().any(|byte| *byte != 0) {
         return Err(Errno::E2BIG);
     }
-    if attr.flags != 0 {
+    if attr.flags & !RESET_ON_FORK != 0 {
         return Err(Errno::EINVAL);
     }
     let priority = i32::try_from(attr.priority).map_err(|_| Errno::EINVAL)?;
@@ -395,7 +434,7 @@ fn sched_setattr(thread: &Thread, pid: i32, at: UserPtr<SchedAttr>, flags: u32) 
         Policy::Fair | Policy::Batch => clamp_nice(attr.nice),
         _ => task(&target)?.nice(),
     };
-    change(thread, &target, new, nice)
+    change(thread, &target, new, nice, OnFork::new(attr.flags & RESET_ON_FORK != 0))
 }
 
 /// Stores policy, nice value and priority.
@@ -408,20 +447,23 @@ fn sched_setattr(thread: &Thread, pid: i32, at: UserPtr<SchedAttr>, flags: u32) 
 fn sched_getattr(
     thread: &Thread,
     pid: i32,
-    at: UserPtr<SchedAttr>,
+    at: Option<UserPtr<SchedAttr>>,
     size: u32,
     flags: u32,
 ) -> Result<()> {
     const SIZE: usize = size_of::<SchedAttr>();
-    if flags != 0 || (size as usize) < SIZE {
+    if flags != 0 || !(SIZE..=framework::PAGE_SIZE).contains(&(size as usize)) {
         return Err(Errno::EINVAL);
     }
+    let at = at.ok_or(Errno::EINVAL)?;
     let target = find(thread, pid)?;
     let (policy, nice) = (task(&target)?.policy(), task(&target)?.nice());
     let attr = SchedAttr {
         size: u32::try_from(SIZE).map_err(|_| Errno::EINVAL)?,
         policy: number_of(policy),
-        nice: i32::from(nice),
+        flags: u64::from(OnFork::of(&target) == OnFork::Reset),
+        // Real-time threads have none that counts.
+        nice: if policy.priority().is_some() { 0 } else { i32::from(nice) },
         priority: policy.priority().map_or(0, u32::from),
         ..SchedAttr::default()
     };

@@ -107,6 +107,8 @@ fn rt_sigprocmask(
 ///
 /// Source: sigreturn(2)
 fn rt_sigreturn(thread: &mut Thread) -> Result<usize> {
+    // A call that a handler interrupted has ended for good.
+    *thread.restart.get_mut() = Restart::None;
     match signal::sigreturn(thread) {
         Ok(rax) => Ok(rax),
         Err(_) => {

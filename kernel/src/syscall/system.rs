@@ -194,7 +194,10 @@ fn getrandom(thread: &Thread, buffer: UserPtr<u8>, len: usize, flags: u32) -> Re
     while done < len {
         let count = chunk.len().min(len - done);
         thread.system.random.fill(&mut chunk[..count]);
-        match thread.write_bytes(buffer.byte_offset::<u8>(done)?.address(), &chunk[..count]) {
+        let at = buffer.byte_offset::<u8>(done)?.address();
+        // A page at a time: what fits before one that is not there counts.
+        let count = count.min(framework::PAGE_SIZE - at.page_offset());
+        match thread.write_bytes(at, &chunk[..count]) {
             Ok(()) => done += count,
             Err(_) if done > 0 => break,
             Err(errno) => return Err(errno),

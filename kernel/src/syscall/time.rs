@@ -176,8 +176,20 @@ fn settimeofday(
     at: Option<UserPtr<Timeval>>,
     zone: Option<UserPtr<Timezone>>,
 ) -> Result<()> {
+    // More than the widest offset on Earth is no time zone.
+    const WIDEST: u32 = 15 * 60;
     let new = at.map(|at| thread.read(at)).transpose()?;
-    zone.map(|zone| thread.read(zone)).transpose()?;
+    let zone = zone.map(|zone| thread.read(zone)).transpose()?;
+    let new_is_time = new.is_none_or(|new| Duration::try_from(new).is_ok());
+    if !new_is_time {
+        return Err(Errno::EINVAL);
+    }
+    if !thread.credentials.has(Capabilities::SYS_TIME) && (new.is_some() || zone.is_some()) {
+        return Err(Errno::EPERM);
+    }
+    if zone.is_some_and(|zone| zone.minutes_west.unsigned_abs() > WIDEST) {
+        return Err(Errno::EINVAL);
+    }
     new.map_or(Ok(()), |new| set_wall_clock(thread, Duration::try_from(new)?))
 }
 

@@ -100,6 +100,8 @@ pub struct CloneRequest {
     pub child_tid: UserPtr<u32>,
     /// The `fs` base.
     pub tls: usize,
+    /// Where a descriptor of the child is stored (`CLONE_PIDFD`).
+    pub pidfd: Option<UserPtr<u32>>,
 }
 
 impl CloneRequest {
@@ -113,6 +115,7 @@ impl CloneRequest {
             parent_tid: nowhere,
             child_tid: nowhere,
             tls: 0,
+            pidfd: None,
         }
     }
 
@@ -125,6 +128,7 @@ impl CloneRequest {
             || without(CloneFlags::THREAD, CloneFlags::SIGHAND)
             || without(CloneFlags::SIGHAND, CloneFlags::VM)
             || both(CloneFlags::SIGHAND, CloneFlags::CLEAR_SIGHAND)
+            || both(CloneFlags::PIDFD, CloneFlags::THREAD)
             || both(CloneFlags::THREAD, CloneFlags::NEWUSER | CloneFlags::NEWPID)
             || flags.contains(CloneFlags::PARENT) && thread.process().is_init()
         {
@@ -162,7 +166,16 @@ pub fn clone<'a>(thread: &'a Thread, request: &CloneRequest) -> Result<Outcome<'
     }
     check_process_limit(thread)?;
     let flags = request.flags;
-    let (mut child, parent) = make(thread, request)?;
+    let pidfd = request.pidfd.map(|at| thread.reserve_pidfd(at)).transpose()?;
+    let made = make(thread, request);
+    let (mut child, parent) = made.inspect_err(|_| {
+        if let Some(fd) = pidfd {
+            thread.give_up_pidfd(fd);
+        }
+    })?;
+    if let Some(fd) = pidfd {
+        thread.fill_pidfd(fd, child.process());
+    }
     let tid = child.tid();
     if flags.contains(CloneFlags::PARENT_SETTID) {
         // As on Linux, a bad address does not undo the clone.
@@ -251,6 +264,10 @@ fn enter(
     tcb.blocked.store(thread.tcb.blocked.load(Ordering::Relaxed), Ordering::Relaxed);
     let no_new = thread.tcb.no_new_privileges.load(Ordering::Relaxed);
     tcb.no_new_privileges.store(no_new, Ordering::Relaxed);
+    let io_priority = thread.tcb.io_priority.load(Ordering::Relaxed);
+    tcb.io_priority.store(io_priority, Ordering::Relaxed);
+    let slack = thread.tcb.timer_slack_ns.load(Ordering::Relaxed);
+    tcb.timer_slack_ns.store(slack, Ordering::Relaxed);
     {
         let mut threads = process.threads.lock();
         if threads.exiting.is_some() || threads.replaced_by.is_some() {
@@ -316,6 +333,12 @@ fn start(thread: &Thread, child: Thread) {
         how.policy = task.policy();
         how.nice = task.nice();
         how.affinity = task.affinity();
+        if thread.tcb.reset_on_fork.load(Ordering::Relaxed) {
+            if how.policy.priority().is_some() {
+                (how.policy, how.nice) = (executor::Policy::Fair, 0);
+            }
+            how.nice = how.nice.max(0);
+        }
     }
     child.start(how);
 }

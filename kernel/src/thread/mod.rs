@@ -26,7 +26,7 @@ use crate::{
 use abi::Pid;
 use alloc::{boxed::Box, sync::Arc};
 use arrayvec::ArrayString;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use executor::{Spawn, TaskRef};
 use framework::{Instant, UserContext, count::Counted, cpu};
 use spin::{Mutex, Once};
@@ -202,6 +202,10 @@ pub struct Tcb {
     pub parent_death_signal: AtomicU8,
     /// How late its timers may be (`PR_SET_TIMERSLACK`); kept for programs that ask.
     pub timer_slack_ns: AtomicU64,
+    /// The I/O priority (ioprio_set(2)): class and level; 0 if none is set.
+    pub io_priority: AtomicU16,
+    /// Whether children start as ordinary threads (`SCHED_RESET_ON_FORK`).
+    pub reset_on_fork: AtomicBool,
     /// Whether execve(2) can give it no more rights (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: AtomicBool,
     /// When it was made.
@@ -240,6 +244,8 @@ impl Tcb {
             counters: Counters::default(),
             parent_death_signal: AtomicU8::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_SLACK_NS),
+            io_priority: AtomicU16::new(0),
+            reset_on_fork: AtomicBool::new(false),
             no_new_privileges: AtomicBool::new(false),
             started: framework::time::now(),
             robust_list: Mutex::new(None),
