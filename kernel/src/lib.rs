@@ -27,6 +27,7 @@ pub mod poll;
 pub mod proc;
 pub mod process;
 pub mod signal;
+pub mod socket;
 pub mod start;
 pub mod sys;
 pub mod syscall;

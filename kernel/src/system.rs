@@ -5,6 +5,7 @@ use crate::{
     filesystems::FileSystems,
     futex::FutexTable,
     process::{Counters, ExitStatus, PidTable},
+    socket,
     syscall::Calls,
     time::Load,
 };
@@ -61,6 +62,10 @@ pub struct System {
     boot_id: String,
     /// Where pipes have their inodes.
     pub pipes: AnonymousFs,
+    /// Where sockets have their inodes.
+    pub sockets: AnonymousFs,
+    /// The abstract names of UNIX sockets.
+    pub unix_names: net::unix::Space<socket::Passed>,
     /// Page faults of threads that have ended.
     pub ended_faults: Counters,
     /// Where memfds have their inodes.
@@ -115,6 +120,8 @@ impl System {
             last_words: RwLock::default(),
             boot_id,
             pipes: AnonymousFs::pipes(),
+            sockets: AnonymousFs::sockets(),
+            unix_names: net::unix::Space::new(),
             ended_faults: Counters::default(),
             memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),

@@ -18,8 +18,8 @@ mod table;
 pub mod transfer;
 
 use crate::{
-    count::Files, cred::Credentials, poll::Epoll, process::PidFd, signal::SignalFd, thread::Thread,
-    time::TimerFd,
+    count::Files, cred::Credentials, poll::Epoll, process::PidFd, signal::SignalFd,
+    socket::UnixFile, thread::Thread, time::TimerFd,
 };
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
@@ -82,6 +82,8 @@ pub enum Object {
     Kmsg(Box<KmsgFile>),
     /// Watches of files.
     Inotify(Arc<Inotify>),
+    /// A socket.
+    Socket(UnixFile),
 }
 
 /// What the attempts of one call share.
@@ -225,6 +227,7 @@ impl File {
             Object::Signals(signals) => signals.read(thread, to),
             Object::Kmsg(file) => LOG.read(file, to),
             Object::Inotify(inotify) => inotify.read(to),
+            Object::Socket(socket) => socket.read(to),
             Object::Epoll(_) | Object::Pid(_) => Err(Errno::EINVAL),
         }
     }
@@ -249,6 +252,7 @@ impl File {
             Object::EventFd(event) => event.write(from),
             Object::Kmsg(file) => LOG.write(file, from),
             Object::Inotify(_) => Err(Errno::EBADF),
+            Object::Socket(socket) => socket.write(thread, from),
             Object::Timer(_) | Object::Signals(_) | Object::Epoll(_) | Object::Pid(_) => {
                 Err(Errno::EINVAL)
             }
@@ -310,9 +314,11 @@ impl File {
             | Object::Timer(_)
             | Object::Signals(_)
             | Object::Inotify(_) => Ok(0),
-            Object::Pipe(_) | Object::Tty(_) | Object::PtyMaster(_) | Object::Pid(_) => {
-                Err(Errno::ESPIPE)
-            }
+            Object::Pipe(_)
+            | Object::Tty(_)
+            | Object::PtyMaster(_)
+            | Object::Pid(_)
+            | Object::Socket(_) => Err(Errno::ESPIPE),
         }
     }
 
@@ -331,6 +337,7 @@ impl File {
             Object::Pid(pid) => pid.events(),
             Object::Kmsg(file) => LOG.poll(file) | Events::OUT | Events::WRNORM,
             Object::Inotify(inotify) => inotify.poll(),
+            Object::Socket(socket) => socket.events(),
         }
     }
 
@@ -349,6 +356,7 @@ impl File {
             Object::Pid(pid) => Some(pid.queue()),
             Object::Kmsg(_) => Some(LOG.queue()),
             Object::Inotify(inotify) => Some(inotify.wait_queue()),
+            Object::Socket(socket) => Some(socket.queue()),
         }
     }
 }
@@ -368,6 +376,7 @@ impl core::fmt::Debug for Object {
             Self::Pid(_) => "Pid",
             Self::Kmsg(_) => "Kmsg",
             Self::Inotify(_) => "Inotify",
+            Self::Socket(_) => "Socket",
         })
     }
 }

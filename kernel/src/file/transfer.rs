@@ -12,17 +12,23 @@
 //! was transferred before a signal is the call's result.
 
 use super::{File, Object, Progress};
-use crate::{syscall::Outcome, thread::Thread};
+use crate::{
+    socket::{self, Receiving, Report, Sending},
+    syscall::Outcome,
+    thread::Thread,
+};
 use abi::{Errno, Events, Result};
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use executor::{sleep_until, timer::Sleep, wait::Place};
 use framework::{Instant, Sink, Source, copy::Segment};
 use fs::{Caller, Miss, pipe::Piece};
+use net::unix::Ancillary;
 use smallvec::SmallVec;
 
 /// The segments of a call: one for read(2), several for readv(2).
@@ -70,6 +76,18 @@ trait Direction: Send + Sync + 'static {
         segments: &[Segment],
         state: &mut State,
     ) -> Result<usize>;
+
+    /// How long a socket waits, if not for ever.
+    fn timeout(file: &File) -> Option<Duration>;
+
+    /// The rest of a socket's call, of which `done` bytes are transferred.
+    fn within(
+        timeout: Duration,
+        thread: &Thread,
+        file: Arc<File>,
+        segments: Segments,
+        done: usize,
+    ) -> Result<Outcome<'_>>;
 }
 
 /// What stays the same over the attempts of one call.
@@ -116,6 +134,23 @@ impl Direction for In {
             }
         }
     }
+
+    fn timeout(file: &File) -> Option<Duration> {
+        socket::of(file).ok()?.settings().receive_timeout
+    }
+
+    #[cold]
+    fn within(
+        timeout: Duration,
+        thread: &Thread,
+        file: Arc<File>,
+        segments: Segments,
+        _done: usize,
+    ) -> Result<Outcome<'_>> {
+        let flags = socket::Flags::empty();
+        let call = Receiving::new(segments, Report::Name(None), flags);
+        socket::attempt(thread, file, flags, Some(timeout), call)
+    }
 }
 
 impl Direction for Out {
@@ -153,6 +188,24 @@ impl Direction for Out {
             }
         }
     }
+
+    fn timeout(file: &File) -> Option<Duration> {
+        socket::of(file).ok()?.settings().send_timeout
+    }
+
+    #[cold]
+    fn within(
+        timeout: Duration,
+        thread: &Thread,
+        file: Arc<File>,
+        segments: Segments,
+        done: usize,
+    ) -> Result<Outcome<'_>> {
+        let flags = socket::Flags::empty();
+        let ancillary = Ancillary::default();
+        let call = Sending { segments, to: None, ancillary, flags, sent: done };
+        socket::attempt(thread, file, flags, Some(timeout), call)
+    }
 }
 
 /// Reads into `segments`; the file is open for reading.
@@ -182,7 +235,10 @@ fn transfer<D: Direction>(
     let mut state = State::default();
     match attempt::<D>(&call, thread, &segments, &mut state) {
         Ok(result) => result.map(Outcome::Done),
-        Err(stop) => Ok(Outcome::Wait(Waiting::<D>::boxed(thread, call, segments, state, stop))),
+        Err(stop) => match D::timeout(&call.file) {
+            Some(timeout) => D::within(timeout, thread, call.file, segments, state.done),
+            None => Ok(Outcome::Wait(Waiting::<D>::boxed(thread, call, segments, state, stop))),
+        },
     }
 }
 

@@ -109,6 +109,12 @@ fn of_object(
         Object::PtyMaster(master) => {
             pty_master(thread, master, request, argument).map(Outcome::Done)
         }
+        Object::Socket(socket) if request == any::FIONREAD => {
+            store(thread, argument, socket.socket().readable_bytes()).map(Outcome::Done)
+        }
+        Object::Socket(socket) if request == request::TIOCOUTQ => {
+            store(thread, argument, socket.socket().unreceived_bytes()).map(Outcome::Done)
+        }
         Object::Pipe(end) if request == any::FIONREAD => {
             store(thread, argument, end.pipe().len()).map(Outcome::Done)
         }

@@ -35,6 +35,7 @@ mod row;
 mod sched;
 mod sendfile;
 mod sigaction;
+mod socket;
 mod stat;
 mod sync;
 mod syslog;
@@ -55,6 +56,7 @@ pub use futex::FutexWait;
 pub(crate) use prctl::DEFAULT_SLACK_NS;
 pub use row::{Answer, Argument, Handler, Outcome, Row, Support, Wait, fail};
 
+pub(crate) use read::segments;
 pub(crate) use row::row;
 
 /// One more than the highest number a row may have.
@@ -90,6 +92,7 @@ const FAMILIES: &[&[Row]] = &[
     sched::ROWS,
     sendfile::ROWS,
     sigaction::ROWS,
+    socket::ROWS,
     stat::ROWS,
     sync::ROWS,
     syslog::ROWS,
@@ -194,71 +197,6 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 #[cfg(test)]
 mod tests {
     use super::{lookup, rows};
-
-    /// The calls that programs are known to need, as ranges of numbers.
-    const NEEDED: &[(usize, usize)] = &[
-        (0, 100),
-        (102, 133),
-        (135, 135),
-        (137, 138),
-        (140, 152),
-        (157, 158),
-        (160, 162),
-        (164, 166),
-        (169, 171),
-        (186, 187),
-        (200, 204),
-        (213, 213),
-        (217, 235),
-        (247, 247),
-        (253, 255),
-        (257, 271),
-        (273, 278),
-        (280, 297),
-        (299, 299),
-        (302, 302),
-        (306, 307),
-        (309, 309),
-        (314, 316),
-        (318, 319),
-        (322, 322),
-        (324, 328),
-        (332, 332),
-        (424, 424),
-        (434, 436),
-        (439, 439),
-        (441, 441),
-    ];
-
-    /// Those of them that there are not yet: System V IPC, sockets, mounts, splicing, inotify,
-    /// flock, sync and their like. A row for one of them is taken out here.
-    const MISSING: &[(usize, usize)] = &[
-        (29, 31),
-        (40, 55),
-        (64, 71),
-        (73, 75),
-        (103, 103),
-        (162, 162),
-        (165, 166),
-        (187, 187),
-        (220, 221),
-        (253, 255),
-        (275, 278),
-        (285, 285),
-        (288, 288),
-        (294, 294),
-        (299, 299),
-        (306, 307),
-        (326, 326),
-    ];
-
-    #[test]
-    fn every_needed_call_has_a_row_or_is_known_to_be_missing() {
-        let missing = |number| MISSING.iter().any(|(low, high)| (*low..=*high).contains(&number));
-        for number in NEEDED.iter().flat_map(|(low, high)| *low..=*high) {
-            assert!(lookup(number).is_some() || missing(number), "no row for call {number}");
-        }
-    }
 
     #[test]
     fn rows_are_complete() {

@@ -214,7 +214,7 @@ fn one(buf: UserPtr<u8>, count: usize) -> Result<Segments> {
 /// # Errors
 /// - `EINVAL`: more than 1024, or their lengths overflow.
 /// - `EFAULT`: not user memory.
-pub(super) fn segments(thread: &Thread, iov: UserPtr<Iovec>, count: usize) -> Result<Segments> {
+pub(crate) fn segments(thread: &Thread, iov: UserPtr<Iovec>, count: usize) -> Result<Segments> {
     if count > IOV_MAX {
         return Err(Errno::EINVAL);
     }

@@ -341,15 +341,9 @@ impl<F: Clone> Socket<F> {
 
     /// Ends directions: what was sent can still be received.
     ///
-    /// # Errors
-    /// - `ENOTCONN`: a stream without a peer that does not listen.
-    ///
     /// Source: shutdown(2)
-    pub fn shut_down(&self, which: Shutdown) -> Result<()> {
+    pub fn shut_down(&self, which: Shutdown) {
         let peer = self.peer.get();
-        if peer.is_none() && self.kind != Kind::Datagram && !self.is_listening() {
-            return Err(Errno::ENOTCONN);
-        }
         if which.receive {
             self.endpoint.inbox.lock().closed = true;
         }
@@ -367,7 +361,6 @@ impl<F: Clone> Socket<F> {
             let blocked = self.state.lock().listening.as_mut().map(|l| mem::take(&mut l.blocked));
             wake_all(blocked.unwrap_or_default());
         }
-        Ok(())
     }
 
     /// Bytes that a receive would get now (`FIONREAD`).
