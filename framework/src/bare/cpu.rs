@@ -54,13 +54,14 @@ pub(super) fn announce() {
 
 pub(crate) fn halt_unless(ready: impl FnOnce() -> bool) {
     interrupts::disable();
-    if ready() {
+    // An alarm that came after it was set, and before interrupts were off, does not come again.
+    if local().take_attention() || ready() {
         interrupts::enable();
         return;
     }
+    interrupts::enable_and_hlt();
     // Whoever halts looks at everything again when it wakes.
     local().take_attention();
-    interrupts::enable_and_hlt();
 }
 
 pub(crate) fn kick(cpu: CpuId) {
