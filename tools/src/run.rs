@@ -32,9 +32,13 @@ pub fn run(options: &Options) -> Result<u8> {
         Some(_) if options.root.is_none() => Root::Memory,
         _ => {
             let directory = options.root_directory();
-            let tree = crate::host_tree::open(directory)
+            let open = match options.write_root {
+                true => crate::host_tree::open_writable,
+                false => crate::host_tree::open,
+            };
+            let tree = open(directory)
                 .map_err(|errno| anyhow::anyhow!("opening {}: {errno:?}", directory.display()))?;
-            Root::Host(tree)
+            if options.write_root { Root::HostWritable(tree) } else { Root::Host(tree) }
         }
     };
     let watcher = Watcher::start()?;

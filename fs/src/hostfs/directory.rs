@@ -1,8 +1,8 @@
 //! Directories of the host.
 
 use crate::{
-    Caller, Directory, Emit, Entry, Inode, Result,
-    hostfs::{self, HostNode, backing},
+    Caller, Directory, Emit, Entry, Errno, Inode, Make, MakeAttributes, Place, Result, Swap,
+    hostfs::{self, HostNode, HostPlace, backing},
 };
 use alloc::sync::Arc;
 use core::any::Any;
@@ -18,6 +18,31 @@ impl HostDirectory {
     pub(super) const fn new(node: Arc<dyn HostNode>) -> Self {
         Self { node }
     }
+}
+
+/// The host's side of an inode of the same file system.
+fn node(inode: &Inode) -> Result<&dyn HostNode> {
+    backing(inode).map(|backing| &*backing.node).ok_or(Errno::EXDEV)
+}
+
+fn place<'a>(place: &Place<'a>) -> Result<HostPlace<'a>> {
+    let inode = place.inode.map(|inode| node(inode)).transpose()?;
+    Ok(HostPlace { directory: node(place.directory)?, name: place.name, node: inode })
+}
+
+/// Takes over what the host says after a change.
+fn update(inode: &Inode) {
+    if let Some(backing) = backing(inode)
+        && let Ok(now) = backing.node.metadata()
+    {
+        hostfs::refresh(inode, &now);
+    }
+}
+
+/// A name of the inode is gone, and with the last one all the host knows of it.
+fn removed(inode: &Inode) {
+    inode.set_links(if inode.is_directory() { 0 } else { inode.links().saturating_sub(1) });
+    update(inode);
 }
 
 impl Directory for HostDirectory {
@@ -43,6 +68,74 @@ impl Directory for HostDirectory {
                 next: entry.next.saturating_add(FIRST_COOKIE),
             })
         })
+    }
+
+    fn make(
+        &self,
+        dir: &Arc<Inode>,
+        name: &[u8],
+        what: Make<'_>,
+        attributes: MakeAttributes,
+        _caller: &Caller<'_>,
+    ) -> Result<Arc<Inode>> {
+        let found = self.node.make(name, what, attributes)?;
+        update(dir);
+        hostfs::of(dir.super_block())?.inode(dir.super_block(), found)
+    }
+
+    fn link(
+        &self,
+        dir: &Arc<Inode>,
+        name: &[u8],
+        target: &Arc<Inode>,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
+        self.node.link(name, node(target)?)?;
+        update(target);
+        update(dir);
+        Ok(())
+    }
+
+    fn unlink(
+        &self,
+        dir: &Arc<Inode>,
+        name: &[u8],
+        target: &Arc<Inode>,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
+        self.node.remove(name, node(target)?)?;
+        removed(target);
+        update(dir);
+        Ok(())
+    }
+
+    fn remove_dir(
+        &self,
+        dir: &Arc<Inode>,
+        name: &[u8],
+        target: &Arc<Inode>,
+        caller: &Caller<'_>,
+    ) -> Result<()> {
+        self.unlink(dir, name, target, caller)
+    }
+
+    fn rename(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        swap: Swap,
+        _caller: &Caller<'_>,
+    ) -> Result<()> {
+        self.node.rename(place(&from)?, place(&to)?, swap)?;
+        from.inode.into_iter().for_each(|inode| update(inode));
+        match (swap, to.inode) {
+            (Swap::Replace, Some(replaced)) => removed(replaced),
+            (Swap::Exchange, Some(other)) => update(other),
+            (_, None) => {}
+        }
+        update(from.directory);
+        update(to.directory);
+        Ok(())
     }
 
     fn size(&self) -> u64 {

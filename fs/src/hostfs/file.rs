@@ -1,12 +1,12 @@
 //! The pages of regular files of the host.
 
 use crate::{
-    Caller, Errno, Inode, Others, PageStore, Result,
+    Caller, Errno, Inode, Others, PageCache, PageStore, Result,
     hostfs::{self, HostNode},
     pages::PAGE,
 };
 use alloc::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
     vec,
 };
@@ -20,13 +20,49 @@ const CLUSTER: usize = 16;
 
 pub(super) struct HostStore {
     node: Arc<dyn HostNode>,
+    writable: bool,
+    /// Pages that were changed since they were written to the host.
+    dirty: Mutex<BTreeSet<u64>>,
+    /// Why writing back failed last; the next sync tells it.
+    error: Mutex<Option<Errno>>,
     /// The file, set as soon as it is made.
     pub(super) inode: Once<Weak<Inode>>,
 }
 
 impl HostStore {
-    pub(super) const fn new(node: Arc<dyn HostNode>) -> Self {
-        Self { node, inode: Once::new() }
+    pub(super) fn new(node: Arc<dyn HostNode>, writable: bool) -> Self {
+        let (dirty, error) = (Mutex::new(BTreeSet::new()), Mutex::new(None));
+        Self { node, writable, dirty, error, inode: Once::new() }
+    }
+
+    /// Writes changed pages to the host. Those that are mapped may change again without a word, so
+    /// they stay on the list.
+    pub(super) fn flush(&self, pages: &PageCache) {
+        let dirty = core::mem::take(&mut *self.dirty.lock());
+        if dirty.is_empty() {
+            return;
+        }
+        let mut buffer = vec![0; PAGE_SIZE];
+        for index in dirty {
+            let start = index * PAGE;
+            let length = pages.size().saturating_sub(start).min(PAGE);
+            let Ok(length @ 1..) = usize::try_from(length) else { continue };
+            let (mut there, mut mapped) = (false, false);
+            pages.for_each_cached(index..index + 1, &mut |_, frame| {
+                frame.read(0, &mut buffer);
+                (there, mapped) = (true, frame.references() > 1);
+            });
+            if mapped {
+                self.dirty.lock().insert(index);
+            }
+            if there && let Err(error) = self.node.write_at(start, &buffer[..length]) {
+                *self.error.lock() = Some(error);
+            }
+        }
+    }
+
+    pub(super) fn take_error(&self) -> Result<()> {
+        self.error.lock().take().map_or(Ok(()), Err)
     }
 }
 
@@ -56,6 +92,9 @@ impl Loaded {
         for (inode, first) in oldest {
             let Some(file) = inode.upgrade() else { continue };
             let Some(pages) = file.pages() else { continue };
+            if let Some(store) = hostfs::store(&file) {
+                store.flush(pages);
+            }
             if pages.evict(first..first + CLUSTER as u64) != 0 {
                 self.clusters.lock().push_back((inode, first));
             }
@@ -106,6 +145,18 @@ impl PageStore for HostStore {
     }
 
     fn release(&self, _pages: Range<u64>, _count: u64) {}
+
+    fn dirtied(&self, index: u64) {
+        if self.writable {
+            self.dirty.lock().insert(index);
+        }
+    }
+
+    fn resized(&self, size: u64) {
+        if let Err(error) = self.node.set_size(size) {
+            *self.error.lock() = Some(error);
+        }
+    }
 
     fn as_any(&self) -> Option<&dyn Any> {
         Some(self)

@@ -3,7 +3,8 @@
 //! The host is behind the trait [`HostNode`], which the crate above implements. Here its files
 //! become inodes: one for each file of the host, by device and number, whose attributes are asked
 //! anew at every stat and open, and whose bytes go through the page cache, so that they can be
-//! mapped. Nothing can be changed.
+//! mapped. Unless it is mounted writable, nothing can be changed; then a write has reached the host
+//! when it returns, and what a mapping wrote when the file is synced or given up.
 //!
 //! ```text
 //!   lookup, stat, list ──▶ HostFs ──▶ HostNode (the host's openat, fstat, getdents)
@@ -14,11 +15,11 @@ mod directory;
 mod file;
 mod tree;
 
-pub use tree::{Found, HostEntry, HostMetadata, HostNode};
+pub use tree::{Found, HostAttributes, HostEntry, HostMetadata, HostNode, HostPlace};
 
 use crate::{
     Backing, Caller, Dentry, DeviceNumber, Errno, FileSystem, Inode, Kind, Metadata, Mount,
-    MountFlags, NewInode, OpenFlags, PageCache, Result, Role, Statfs, SuperBlock,
+    MountFlags, NewInode, OpenFlags, PageCache, Result, Role, SetAttributes, Statfs, SuperBlock,
 };
 use alloc::{
     boxed::Box,
@@ -40,6 +41,7 @@ const MAGIC: u64 = 0x00c0_ffee;
 /// A directory tree of the host.
 struct HostFs {
     root: Arc<dyn HostNode>,
+    writable: bool,
     /// The inodes in use, so that all names of a file lead to the same one.
     inodes: Mutex<BTreeMap<Identity, Weak<Inode>>>,
     /// The devices of the host in the order in which they were met: inode numbers of all of them
@@ -54,21 +56,42 @@ struct HostFs {
 /// - `ENOTDIR`: it is no directory.
 /// - those of the host.
 pub fn mount(root: Arc<dyn HostNode>, source: &[u8], flags: MountFlags) -> Result<Arc<Mount>> {
+    build(root, source, flags | MountFlags::READ_ONLY, false)
+}
+
+/// The same, but what is changed is changed on the host.
+///
+/// # Errors
+/// As for [`mount`].
+pub fn mount_writable(
+    root: Arc<dyn HostNode>,
+    source: &[u8],
+    flags: MountFlags,
+) -> Result<Arc<Mount>> {
+    build(root, source, flags, true)
+}
+
+fn build(
+    root: Arc<dyn HostNode>,
+    source: &[u8],
+    flags: MountFlags,
+    writable: bool,
+) -> Result<Arc<Mount>> {
     let metadata = root.metadata()?;
     if metadata.kind != Kind::Directory {
         return Err(Errno::ENOTDIR);
     }
     let file_system = HostFs {
         root: Arc::clone(&root),
+        writable,
         inodes: Mutex::default(),
         devices: Mutex::new(alloc::vec![metadata.device]),
         loaded: Loaded::default(),
     };
     let super_block = SuperBlock::new(Box::new(file_system));
-    super_block.set_read_only(true);
+    super_block.set_read_only(!writable);
     let inode = of(&super_block)?.inode(&super_block, Found { node: root, metadata })?;
-    let flags = flags | MountFlags::READ_ONLY | MountFlags::NO_DEVICES;
-    Mount::new(Dentry::root(inode), source, flags).ok_or(Errno::ENOENT)
+    Mount::new(Dentry::root(inode), source, flags | MountFlags::NO_DEVICES).ok_or(Errno::ENOENT)
 }
 
 /// The file system of an inode that is a host's.
@@ -81,8 +104,8 @@ fn of(super_block: &SuperBlock) -> Result<&HostFs> {
 struct HostBacking {
     node: Arc<dyn HostNode>,
     identity: Identity,
-    /// When the contents were read last: what the host said of them then.
-    seen: Mutex<(u64, crate::Timespec)>,
+    /// What the host said last.
+    seen: Mutex<HostMetadata>,
 }
 
 impl Backing for HostBacking {
@@ -115,7 +138,7 @@ impl HostFs {
         let role = match metadata.kind {
             Kind::Directory => Role::Directory(Box::new(HostDirectory::new(Arc::clone(&node)))),
             Kind::Regular => {
-                let store = HostStore::new(Arc::clone(&node));
+                let store = HostStore::new(Arc::clone(&node), self.writable);
                 Role::Regular(PageCache::with_size(Box::new(store), metadata.size))
             }
             Kind::Symlink => Role::Symlink(node.read_link()?),
@@ -135,11 +158,10 @@ impl HostFs {
         let backing = HostBacking {
             node,
             identity: (metadata.device, metadata.number),
-            seen: Mutex::new((metadata.size, metadata.times.modified)),
+            seen: Mutex::new(metadata),
         };
         let made = Inode::with_backing(Arc::clone(super_block), new, role, Box::new(backing));
-        let store = made.pages().and_then(|pages| pages.store().as_any());
-        if let Some(store) = store.and_then(|store| store.downcast_ref::<HostStore>()) {
+        if let Some(store) = store(&made) {
             store.inode.call_once(|| Arc::downgrade(&made));
         }
         Ok(made)
@@ -157,18 +179,39 @@ impl HostFs {
     }
 }
 
+/// The store of a regular file's pages.
+fn store(inode: &Inode) -> Option<&HostStore> {
+    inode.pages()?.store().as_any()?.downcast_ref()
+}
+
 /// Takes over what the host says; if the contents changed, what is in memory is forgotten.
 fn refresh(inode: &Inode, metadata: &HostMetadata) {
     inode.set_mode(metadata.mode);
     inode.set_owner(metadata.uid, metadata.gid);
     inode.set_links(metadata.links);
     inode.update_times(|times| *times = metadata.times);
-    if let (Some(pages), Some(backing)) = (inode.pages(), backing(inode)) {
-        let now = (metadata.size, metadata.times.modified);
-        let before = core::mem::replace(&mut *backing.seen.lock(), now);
-        if before != now {
-            pages.forget(metadata.size);
-        }
+    let Some(backing) = backing(inode) else { return };
+    let before = core::mem::replace(&mut *backing.seen.lock(), *metadata);
+    if let (Some(pages), Some(store)) = (inode.pages(), store(inode))
+        && (before.size, before.times.modified) != (metadata.size, metadata.times.modified)
+    {
+        pages.forget(|| {
+            store.flush(pages);
+            // A write may have made it longer since it was asked.
+            backing.node.metadata().map_or(metadata.size, |now| now.size)
+        });
+    }
+}
+
+/// What differs from what the host said last.
+fn changes(inode: &Inode, seen: &HostMetadata) -> HostAttributes {
+    let (times, changed) = (inode.times(), |now: u32, then: u32| (now != then).then_some(now));
+    let pair = (times.accessed, times.modified);
+    HostAttributes {
+        mode: changed(inode.mode(), seen.mode),
+        uid: changed(inode.uid(), seen.uid),
+        gid: changed(inode.gid(), seen.gid),
+        times: (pair != (seen.times.accessed, seen.times.modified)).then_some(pair),
     }
 }
 
@@ -182,16 +225,50 @@ impl FileSystem for HostFs {
         Statfs { magic: if statfs.magic == 0 { MAGIC } else { statfs.magic }, ..statfs }
     }
 
-    fn opening(&self, inode: &Arc<Inode>, _flags: OpenFlags, _caller: &Caller<'_>) -> Result<()> {
+    fn opening(&self, inode: &Arc<Inode>, flags: OpenFlags, _caller: &Caller<'_>) -> Result<()> {
         let Some(backing) = backing(inode) else { return Ok(()) };
-        // A first read tells now, and not in a page fault, that the host does not allow it.
+        // Tells now, and not in a page fault, that the host does not allow it.
         backing.node.read_at(0, &mut [])?;
+        if flags.writable() || flags.contains(OpenFlags::TRUNCATE) {
+            backing.node.write_at(0, &[])?;
+        }
         refresh(inode, &backing.node.metadata()?);
         Ok(())
     }
 
+    fn sync_inode(&self, inode: &Inode, _caller: &Caller<'_>) -> Result<()> {
+        let Some(backing) = backing(inode) else { return Ok(()) };
+        if let (Some(pages), Some(store)) = (inode.pages(), store(inode)) {
+            store.flush(pages);
+            store.take_error()?;
+        }
+        backing.node.sync()
+    }
+
+    fn may_set_attributes(&self, inode: &Inode, set: &SetAttributes) -> Result<()> {
+        let Some(backing) = backing(inode).filter(|_| self.writable) else { return Ok(()) };
+        let set = HostAttributes { mode: set.mode, uid: set.uid, gid: set.gid, times: None };
+        backing.node.set_attributes(&set)
+    }
+
+    fn attributes_changed(&self, inode: &Inode) {
+        let Some(backing) = backing(inode).filter(|_| self.writable) else { return };
+        if let (Some(pages), Some(store)) = (inode.pages(), store(inode)) {
+            store.flush(pages);
+        }
+        let set = changes(inode, &backing.seen.lock());
+        // What the host does not allow stays as it is there, and is shown so.
+        let _ = backing.node.set_attributes(&set);
+        if let Ok(now) = backing.node.metadata() {
+            *backing.seen.lock() = now;
+        }
+    }
+
     fn released(&self, inode: &Inode) {
         let Some(backing) = backing(inode) else { return };
+        if let (Some(pages), Some(store)) = (inode.pages(), store(inode)) {
+            store.flush(pages);
+        }
         let mut inodes = self.inodes.lock();
         // Another inode may have taken its place.
         if inodes.get(&backing.identity).is_some_and(|known| known.strong_count() == 0) {

@@ -1,7 +1,10 @@
 //! What the host provides: the trait behind which its files are.
 
-use crate::{DeviceNumber, Kind, Result, Statfs, Times};
+use crate::{
+    DeviceNumber, Errno, Kind, Make, MakeAttributes, Result, Statfs, Swap, Times, Timespec,
+};
 use alloc::{boxed::Box, sync::Arc};
+use core::any::Any;
 
 /// A file of the host, of any kind, whatever its name is by now.
 ///
@@ -34,6 +37,73 @@ pub trait HostNode: Send + Sync {
     fn statfs(&self) -> Result<Statfs> {
         Ok(Statfs::default())
     }
+
+    /// Writes all of `from` to a regular file; with nothing to write, tells whether it could.
+    fn write_at(&self, _offset: u64, _from: &[u8]) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Makes a regular file `size` bytes long.
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Sets attributes.
+    fn set_attributes(&self, _set: &HostAttributes) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Makes an entry of a directory. Its owner is who the host lets it be.
+    fn make(&self, _name: &[u8], _what: Make<'_>, _attributes: MakeAttributes) -> Result<Found> {
+        Err(Errno::EROFS)
+    }
+
+    /// Gives `target`, which is of the same tree, another name.
+    fn link(&self, _name: &[u8], _target: &dyn HostNode) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Removes the name of `target`, which keeps its bytes as long as it is used.
+    fn remove(&self, _name: &[u8], _target: &dyn HostNode) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Moves `moved` to a name in another directory of the same tree, or swaps the two.
+    fn rename(&self, _from: HostPlace<'_>, _to: HostPlace<'_>, _swap: Swap) -> Result<()> {
+        Err(Errno::EROFS)
+    }
+
+    /// Writes the file back.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The file itself, by which a tree knows its own.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// One end of a rename.
+#[derive(Clone, Copy)]
+pub struct HostPlace<'a> {
+    /// The directory.
+    pub directory: &'a dyn HostNode,
+    /// The name in it.
+    pub name: &'a [u8],
+    /// What the name stands for now.
+    pub node: Option<&'a dyn HostNode>,
+}
+
+/// Attributes to set; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostAttributes {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Times of the last read and of the last change of the contents.
+    pub times: Option<(Timespec, Timespec)>,
 }
 
 /// An entry of a directory that was looked up.

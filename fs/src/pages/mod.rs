@@ -198,11 +198,11 @@ impl PageCache {
         Ok(Some(frame))
     }
 
-    /// The file behind the store was changed by others: it is `size` bytes long now, and no page
-    /// in memory is true any more.
-    pub(crate) fn forget(&self, size: u64) {
+    /// The file behind the store was changed by others, and no page in memory is true any more.
+    /// `renew` saves what has to be and returns the new size; no write goes on meanwhile.
+    pub(crate) fn forget(&self, renew: impl FnOnce() -> u64) {
         let _writing = self.lock_writing();
-        self.size.store(size, Release);
+        self.size.store(renew(), Release);
         self.cut(0..u64::MAX);
     }
 

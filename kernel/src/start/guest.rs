@@ -40,6 +40,8 @@ pub enum Root {
     Memory,
     /// A directory of the host, under a layer in memory that takes all changes.
     Host(Arc<dyn HostNode>),
+    /// A directory of the host, which takes the changes itself.
+    HostWritable(Arc<dyn HostNode>),
 }
 
 impl Root {
@@ -47,6 +49,10 @@ impl Root {
     pub(super) fn make(&self) -> Result<Arc<Mount>> {
         match self {
             Self::Memory => super::make_root(),
+            Self::HostWritable(node) => {
+                let flags = MountFlags::RELATIVE_ACCESS_TIME;
+                fs::hostfs::mount_writable(Arc::clone(node), b"host", flags)
+            }
             Self::Host(node) => {
                 let host = fs::hostfs::mount(Arc::clone(node), b"host", MountFlags::empty())?;
                 let (flags, caller) = (MountFlags::RELATIVE_ACCESS_TIME, super::kernel_caller());

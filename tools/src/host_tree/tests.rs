@@ -1,8 +1,8 @@
-use super::open;
+use super::{open, open_writable};
 use abi::{Errno, Result};
 use fs::{
     Caller, Credentials, Kind, LookupFlags, Make, MountFlags, OpenFile, OpenFlags, OpenHow, Opened,
-    Path, Sink, Source, Timespec, Walk, hostfs, overlayfs,
+    Path, SetAttributes, Sink, Source, Timespec, Walk, hostfs, overlayfs,
 };
 use std::{
     collections::BTreeSet,
@@ -204,6 +204,50 @@ fn a_layer_in_memory_takes_the_changes() {
     walk.unlink(&tree.root, b"file").unwrap();
     assert_eq!(tree.find("/file").unwrap_err(), Errno::ENOENT);
     assert!(tree.directory.join("file").exists() && !tree.directory.join("directory").exists());
+}
+
+#[test]
+fn a_writable_tree_changes_the_host() {
+    let mut tree = Tree::new(|at| host::write(at.join("file"), b"before").unwrap());
+    let node = open_writable(&tree.directory).unwrap();
+    let mount = hostfs::mount_writable(node, b"host", MountFlags::RELATIVE_ACCESS_TIME).unwrap();
+    tree.root = Path::root_of(&mount);
+    let (caller, top) = (caller(), tree.directory.clone());
+    let walk = Walk { caller: &caller, root: &tree.root, umask: 0o022 };
+    let file = tree.open("/file", OpenFlags::READ_WRITE).unwrap();
+    file.write_at(4, &mut Source::kernel(b"that"), &caller).unwrap();
+    assert_eq!(host::read(top.join("file")).unwrap(), b"befothat");
+    assert_eq!(read_at(&file, 0, 100).unwrap(), b"befothat");
+    file.truncate(2, &caller).unwrap();
+    assert_eq!(host::read(top.join("file")).unwrap(), b"be");
+    walk.make(&tree.root, b"d", Make::Directory, 0o770).unwrap();
+    assert_eq!(host::metadata(top.join("d")).unwrap().mode() & 0o7777, 0o750);
+    walk.rename((&tree.root, b"file"), (&tree.root, b"d/moved"), Default::default()).unwrap();
+    file.write_at(0, &mut Source::kernel(b"BE"), &caller).unwrap();
+    assert_eq!(host::read(top.join("d/moved")).unwrap(), b"BE");
+    let moved = tree.find("/d/moved").unwrap();
+    walk.link(&moved, &tree.root, b"again").unwrap();
+    assert_eq!((moved.metadata().unwrap().links, tree.read("/again").unwrap()), (2, b"BE".into()));
+    let set = SetAttributes { mode: Some(0o4700), ..SetAttributes::default() };
+    moved.set_attributes(&set, &caller).unwrap();
+    assert_eq!(host::metadata(top.join("again")).unwrap().mode() & 0o7777, 0o4700);
+    walk.unlink(&tree.root, b"again").unwrap();
+    walk.unlink(&tree.root, b"d/moved").unwrap();
+    file.write_at(0, &mut Source::kernel(b"still"), &caller).unwrap();
+    assert_eq!(read_at(&file, 0, 100).unwrap(), b"still", "as long as it is open");
+    walk.remove_dir(&tree.root, b"d").unwrap();
+    walk.make(&tree.root, b"link", Make::Symlink(b"new"), 0).unwrap();
+    let how = OpenHow {
+        flags: OpenFlags::CREATE | OpenFlags::READ_WRITE,
+        mode: 0o666,
+        ..OpenHow::default()
+    };
+    let Opened::File(made) = walk.open(&tree.root, b"link", &how).unwrap() else { panic!() };
+    made.write(&mut Source::kernel(&[7; 10_000]), &caller).unwrap();
+    assert_eq!(host::read(top.join("new")).unwrap(), [7; 10_000]);
+    assert_eq!(walk.remove_dir(&tree.root, b"new"), Err(Errno::ENOTDIR));
+    let left: BTreeSet<_> = host::read_dir(&top).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["link".into(), "new".into()].into());
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub struct Options {
     /// [default: /].
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
+    /// Write changes to that directory itself.
+    #[arg(long, requires = "root")]
+    pub(super) write_root: bool,
     /// Unpack this initial RAM disk over the root, which is empty then unless --root names one.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
