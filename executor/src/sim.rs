@@ -57,7 +57,7 @@ pub(crate) fn at_rest(cpu: &Cpu, this: CpuId) {
             return sim::thaw();
         }
     }
-    if cpu.next_timer().is_none() {
+    if cpu.next_timer().is_none() || sim::is_over() {
         sim::fail(format_args!("deadlock: {}", waiting_list(this)));
     }
     sim::thaw();

@@ -25,6 +25,8 @@ pub struct Config {
     /// How many CPUs, at least one; [`MAX_CPUS`](crate::cpu::MAX_CPUS) less a few that devices'
     /// threads need are the most.
     pub cpus: usize,
+    /// The seed of a simulation ([`sim`](crate::sim)), which has one CPU.
+    pub simulation: Option<u64>,
 }
 
 /// Why a machine does not start.
@@ -47,11 +49,12 @@ pub fn start<T: Send + 'static>(
     guest: T,
     main: fn(Boot, T) -> !,
 ) -> Result<u8, StartError> {
-    let Config { cmdline, initrd, memory, cpus } = config;
+    let Config { cmdline, initrd, memory, cpus, simulation } = config;
+    let cpus = if simulation.is_some() { 1 } else { cpus };
     machine::memory::set_size(memory);
     let initrd = initrd.map(Initrd::new);
     let boot = Boot { cmdline, initrd, uart: None, cpu_model: machine::boot::cpu_model() };
-    machine::boot::start(cpus, (boot, guest), main)
+    machine::boot::start(cpus, simulation, (boot, guest), main)
 }
 
 /// The status of a machine that its own failure ends: a panic, or a stub that cannot be made.

@@ -121,6 +121,12 @@ pub fn scope() -> u64 {
     machine::sim::scope()
 }
 
+/// Whether no program of the machine has run for so long that none ever will.
+#[cfg(not(target_os = "none"))]
+pub fn is_over() -> bool {
+    machine::sim::is_over()
+}
+
 /// Stops virtual time until [`thaw`]; returns it.
 #[cfg(not(target_os = "none"))]
 pub fn freeze() -> crate::Instant {

@@ -50,6 +50,7 @@ pub fn run(options: &Options) -> Result<u8> {
         initrd,
         memory: options.memory()?,
         cpus: options.cpus(),
+        simulation: options.sim,
     };
     let raw = window.map(Raw::enter).transpose()?;
     let status = host::start(config, guest, kernel::start::run);

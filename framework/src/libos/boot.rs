@@ -1,6 +1,6 @@
 //! Starting the machine's first CPU, and waiting for the machine's end.
 
-use super::cpu;
+use super::{cpu, sim};
 use crate::{
     boot::Boot,
     cpu::MAX_CPUS,
@@ -29,9 +29,10 @@ enum State {
 static STATE: Mutex<State> = Mutex::new(State::Parts);
 static ENDED: Condvar = Condvar::new();
 
-/// Runs `main` on the first of `cpus` CPUs until the machine is off; returns its status.
+/// Runs `main` on the first of `cpus` CPUs, simulated if there is a seed, until the machine is off; returns its status.
 pub(crate) fn start<T: Send + 'static>(
     cpus: usize,
+    simulation: Option<u64>,
     (boot, guest): (Boot, T),
     main: fn(Boot, T) -> !,
 ) -> Result<u8, StartError> {
@@ -45,6 +46,9 @@ pub(crate) fn start<T: Send + 'static>(
     cpu::reserve(cpus.clamp(1, MAX_CPUS - FOR_DEVICES));
     let body = move || {
         cpu::become_first();
+        if let Some(seed) = simulation {
+            sim::start_machine(seed);
+        }
         // The hook has said what it was.
         let _ = catch_unwind(AssertUnwindSafe(|| main(boot, guest)));
         super::power::off(FAILED)

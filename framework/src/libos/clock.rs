@@ -43,6 +43,9 @@ pub(crate) fn now() -> Instant {
 }
 
 pub(crate) fn boot_wall_clock() -> Duration {
+    if sim::active() {
+        return sim::WALL_CLOCK;
+    }
     boot().wall
 }
 

@@ -1,6 +1,7 @@
 //! Ending the machine, or the process that uses parts of it.
 
 pub(crate) fn off(status: u8) -> ! {
+    super::sim::say_end();
     if super::boot::end(status) {
         // Who started the machine ends the process.
         loop {

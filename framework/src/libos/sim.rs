@@ -17,6 +17,12 @@ const START_NS: u64 = 1_000_000_000;
 /// What a look at the clock costs.
 const LOOK_NS: u64 = 50;
 
+/// When a simulated machine is switched on (UTC).
+pub(super) const WALL_CLOCK: Duration = Duration::from_secs(1_000_000_000);
+
+/// If no program runs for so long, none ever will: what is left are the kernel's own timers.
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
+
 /// A wait ends for nothing once in so many looks at it.
 const SPURIOUS: u32 = 16;
 
@@ -35,6 +41,10 @@ struct State {
     progress: u64,
     scope: u64,
     frozen: bool,
+    /// It is a whole machine that is simulated, and not a few tasks of a test.
+    machine: bool,
+    /// When a program last ran.
+    ran_ns: u64,
     failure: Option<String>,
 }
 
@@ -51,6 +61,8 @@ impl State {
             progress: 0,
             scope: 0,
             frozen: false,
+            machine: false,
+            ran_ns: START_NS,
             failure: None,
         }
     }
@@ -132,9 +144,55 @@ pub(crate) fn scope() -> u64 {
 }
 
 pub(crate) fn fail(what: fmt::Arguments<'_>) {
-    with(|state| {
+    let (seed, machine) = with(|state| {
         state.failure.get_or_insert_with(|| what.to_string());
+        (state.seed, state.machine)
     });
+    if machine {
+        eprintln!("jinux: simulation: {what}; --sim {seed} does it again");
+        super::power::off(crate::host::FAILED);
+    }
+}
+
+/// Simulates the machine of this process on this thread.
+pub(super) fn start_machine(seed: u64) {
+    start(seed);
+    with(|state| state.machine = true);
+}
+
+/// Says what a simulated machine came to, on its way off.
+pub(super) fn say_end() {
+    let end = with(|state| {
+        let was = core::mem::take(&mut state.machine);
+        was.then_some((state.seed, state.choices, state.hash))
+    });
+    if let Some((seed, choices, hash)) = end {
+        eprintln!("jinux: simulation: seed {seed}, {choices} choices, hash {hash:016x}");
+    }
+}
+
+/// Fills `bytes` from the seed.
+pub(super) fn fill(bytes: &mut [u8]) {
+    with(|state| {
+        for chunk in bytes.chunks_mut(8) {
+            let drawn = state.draw().to_le_bytes();
+            chunk.copy_from_slice(&drawn[..chunk.len()]);
+        }
+    });
+}
+
+/// A program runs for a while.
+pub(super) fn run_program() {
+    crate::sim::spend_time();
+    with(|state| {
+        state.progress += 1;
+        state.ran_ns = state.now_ns;
+    });
+}
+
+/// Whether no program has run for longer than any waits.
+pub(crate) fn is_over() -> bool {
+    with(|state| Duration::from_nanos(state.now_ns - state.ran_ns) > FOREVER)
 }
 
 pub(crate) fn has_failed() -> bool {

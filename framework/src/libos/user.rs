@@ -4,6 +4,7 @@ use super::{
     clock,
     cpu::{self, lock},
     fpu::Fpu,
+    sim,
     space::{self, Slot},
     stub::{Event, Lost, Stub, Turn, is_canonical},
 };
@@ -69,6 +70,9 @@ enum Waited {
 impl Turns<'_> {
     /// Lets the program run until it traps; nothing if the trap was none of the kernel's business.
     fn next(&mut self, regs: &mut Regs, fpu: &mut Fpu) -> Result<Option<Trap>, Lost> {
+        if sim::active() {
+            sim::run_program();
+        }
         if clock::until_alarm(self.id) == Some(Duration::ZERO) {
             clock::clear_alarm(self.id);
             return Ok(Some(Trap::Interrupt));
@@ -149,7 +153,9 @@ impl Turns<'_> {
         let mut since = None;
         while !turn.is_back() {
             let mut timeout = LOOK;
-            match clock::until_alarm(self.id) {
+            // In virtual time an alarm comes when a program traps.
+            let left = if sim::active() { None } else { clock::until_alarm(self.id) };
+            match left {
                 Some(Duration::ZERO) => {
                     clock::clear_alarm(self.id);
                     waited = Waited::Alarm;

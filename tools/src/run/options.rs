@@ -52,6 +52,10 @@ pub struct Options {
     /// Write a line about each system call to standard error.
     #[arg(long)]
     strace: bool,
+    /// Simulate: one CPU and virtual time, with every choice drawn from this number. A lost wake-up
+    /// or a deadlock ends the machine with status 125.
+    #[arg(long, value_name = "SEED")]
+    pub(super) sim: Option<u64>,
     /// The program and its arguments; without one, the init of the initial RAM disk.
     #[arg(trailing_var_arg = true, value_name = "PROGRAM [ARGS]")]
     command: Vec<OsString>,
