@@ -38,8 +38,7 @@ impl<F: Clone> Socket<F> {
                 if let Some(error) = inbox.error.take() {
                     return Err(error);
                 }
-                let ended = inbox.closed || begin > 0;
-                return if ended { Ok(nothing(begin)) } else { Err(Errno::EAGAIN) };
+                return if inbox.closed { Ok(nothing(begin)) } else { Err(Errno::EAGAIN) };
             }
             let wants = inbox.wants_credentials;
             let result = if self.kind == Kind::Stream {
