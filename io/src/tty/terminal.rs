@@ -251,15 +251,17 @@ impl Tty {
     }
 
     /// Takes everything that is not sent and gives it to `send` at once, stopped or not: for the
-    /// last words before the machine stops.
+    /// last words before the machine stops. What programs write meanwhile is not waited for.
     pub fn drain_to(&self, mut send: impl FnMut(&[u8])) {
         let mut bytes = [0; 64];
-        loop {
+        let mut left = self.with_line(|line| line.output.len());
+        while left > 0 {
             let count = self.with_line(|line| line.output.take(&mut bytes));
             if count == 0 {
                 return;
             }
             send(&bytes[..count]);
+            left = left.saturating_sub(count);
         }
     }
 

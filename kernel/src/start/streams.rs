@@ -146,17 +146,20 @@ impl Outlet {
 }
 
 impl LastWords for Outlet {
+    /// Sends what is there now: other processes may write for ever.
     fn say(&self) {
         let Some(pipe) = self.open_pipe() else { return };
-        loop {
-            {
-                let mut held = self.held.lock();
-                self.stream.transmit_all(&held.bytes[held.start..held.end]);
-                held.start = held.end;
-            }
-            match self.move_piece(&pipe) {
-                Moved::Some | Moved::HostIsFull => {}
-                Moved::Nothing | Moved::Ended => return,
+        let mut held = self.held.lock();
+        self.stream.transmit_all(&held.bytes[held.start..held.end]);
+        held.start = held.end;
+        let mut left = pipe.pipe().len();
+        while left > 0 {
+            match pipe.read(&mut Sink::kernel(&mut held.bytes)) {
+                Ok(count @ 1..) => {
+                    self.stream.transmit_all(&held.bytes[..count]);
+                    left = left.saturating_sub(count);
+                }
+                Ok(_) | Err(_) => return,
             }
         }
     }

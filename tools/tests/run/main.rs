@@ -140,6 +140,15 @@ fn a_program_that_does_not_read_ends_all_the_same() {
 }
 
 #[test]
+fn who_writes_for_ever_does_not_outlive_the_program() {
+    let mut child = shell("yes & sleep 0.05; exit 4").spawn().expect("jinux is built");
+    let mut from = child.stdout.take().expect("it is a pipe");
+    let reader = thread::spawn(move || std::io::copy(&mut from, &mut std::io::sink()));
+    assert_eq!(wait(child).code(), Some(4));
+    assert!(reader.join().expect("it does not panic").expect("it reads") > 0);
+}
+
+#[test]
 fn who_writes_to_nobody_gets_sigpipe() {
     let mut child = shell("yes").spawn().expect("jinux is built");
     let mut from = child.stdout.take().expect("it is a pipe");
