@@ -11,6 +11,7 @@ mod library_os;
 mod native;
 mod programs;
 mod report;
+mod simulation;
 mod site;
 
 use anyhow::{Context, Result};
@@ -37,6 +38,8 @@ pub enum Suite {
     Host,
     /// The promises of `framework`, on the library OS and in the machine.
     Contract,
+    /// A program of storms on the library OS, simulated with many seeds.
+    Simulation,
     /// The test programs, here on Linux and in the machine.
     Programs,
     /// The table of busybox commands, here on Linux and in the machine.
@@ -109,6 +112,10 @@ pub fn run(options: &Options) -> Result<u8> {
     }
     if options.wants(Suite::Contract) {
         contract::run(&work_directory()?, &report)?;
+    }
+    if options.wants(Suite::Simulation) {
+        let jinux = env::current_exe().context("finding this command")?;
+        simulation::run(&jinux, &work_directory()?, &report)?;
     }
     let plan = options.plan();
     if !plan.is_empty() {
