@@ -30,6 +30,8 @@ pub enum SetXattr {
     Create,
     /// `XATTR_REPLACE`.
     Replace,
+    /// Both, which no attribute can satisfy.
+    Never,
 }
 
 impl Inode {
@@ -131,8 +133,8 @@ impl Path {
             let mut xattrs = inode.real().extra().xattrs.lock();
             let old = xattrs.values.get(name).map(|value| name.len() + value.len());
             match how {
-                SetXattr::Create if old.is_some() => return Err(Errno::EEXIST),
-                SetXattr::Replace if old.is_none() => return Err(Errno::ENODATA),
+                SetXattr::Create | SetXattr::Never if old.is_some() => return Err(Errno::EEXIST),
+                SetXattr::Replace | SetXattr::Never if old.is_none() => return Err(Errno::ENODATA),
                 _ => {}
             }
             let total = xattrs.total - old.unwrap_or(0) + name.len() + value.len();

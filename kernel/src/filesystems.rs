@@ -125,7 +125,7 @@ fn single(
 fn tmpfs(request: &Request<'_>) -> Result<Arc<Mount>> {
     let mut options = ramfs::Options::parse(request.options)?;
     // Half of the memory, unless said otherwise; `size=0` is no limit.
-    let half = framework::frame::stats().total as u64 / 2;
+    let half = fs::ramfs::default_limit();
     let says = |name: &[u8]| {
         request.options.split(|byte| *byte == b',').any(|option| option.starts_with(name))
     };

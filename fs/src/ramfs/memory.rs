@@ -60,7 +60,8 @@ impl Memory {
             });
         }
         let path = Path::new(Arc::clone(&self.mount), Dentry::nameless(name, Arc::clone(&inode)));
-        OpenFile::open(path, inode, OpenFlags::READ_WRITE, caller)
+        let flags = OpenFlags::READ_WRITE | OpenFlags::LARGE_FILE;
+        OpenFile::open(path, inode, flags, caller)
     }
 }
 

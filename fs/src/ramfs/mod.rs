@@ -56,6 +56,12 @@ struct Usage {
     next_number: AtomicU64,
 }
 
+/// The pages, and the files, of a tmpfs whose options do not say: half the memory. `/proc/mounts`
+/// says nothing of them either.
+pub fn default_limit() -> u64 {
+    framework::frame::stats().total as u64 / 2
+}
+
 impl Usage {
     fn take(used: &AtomicU64, limit: &AtomicU64) -> Result<()> {
         let limit = limit.load(Relaxed);
@@ -146,11 +152,11 @@ impl FileSystem for RamFs {
 
     fn options(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let pages = self.usage.pages_limit.load(Relaxed);
-        if pages != u64::MAX && self.options.pages.is_some() {
+        if pages != u64::MAX && pages != default_limit() {
             write!(out, ",size={}k", pages.saturating_mul(PAGE / 1024))?;
         }
         let inodes = self.usage.inodes_limit.load(Relaxed);
-        if inodes != u64::MAX && self.options.inodes.is_some() {
+        if inodes != u64::MAX && inodes != default_limit() {
             write!(out, ",nr_inodes={inodes}")?;
         }
         self.options.write_owner(out)

@@ -26,7 +26,8 @@ pub enum Key {
     Private {
         /// The address space, by its address; who waits keeps it alive.
         space: usize,
-        /// The address.
+        /// The address. Its lowest bit is set for a word that was not said to be private: who
+        /// says so and who does not do not meet, as on Linux.
         at: usize,
     },
     /// In shared memory.
@@ -56,7 +57,7 @@ impl Key {
         let mut key = Self::Private { space, at: address.get() };
         if scope == Scope::Shared {
             let found = shared(&thread.memory, at)?;
-            key = found.unwrap_or(key);
+            key = found.unwrap_or(Self::Private { space, at: address.get() | 1 });
         }
         Ok(key)
     }

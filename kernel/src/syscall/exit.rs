@@ -200,8 +200,10 @@ fn child_to_wait_for(thread: &Thread, kind: i32, id: i32, options: u32) -> Resul
             let file = thread.files.get(Fd(id))?;
             let Object::Pid(pidfd) = file.object() else { return Err(Errno::EBADF) };
             waits = file.is_non_blocking() && !options.contains(WaitFor::NO_HANG);
-            options
-                .set(WaitFor::NO_HANG, file.is_non_blocking() | options.contains(WaitFor::NO_HANG));
+            options.set(
+                WaitFor::NO_HANG,
+                file.is_non_blocking() || options.contains(WaitFor::NO_HANG),
+            );
             Which::Pid(pidfd.process().pid)
         }
         _ => return Err(Errno::EINVAL),

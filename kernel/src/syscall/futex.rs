@@ -67,7 +67,7 @@ fn futex(
     let scope = if operation & PRIVATE_FLAG != 0 { Scope::Private } else { Scope::Shared };
     let realtime = operation & CLOCK_REALTIME_FLAG != 0;
     let command = operation & !(PRIVATE_FLAG | CLOCK_REALTIME_FLAG);
-    let takes_clock = [operation::WAIT, operation::WAIT_BITSET, operation::LOCK_PI2];
+    let takes_clock = [operation::WAIT_BITSET, operation::LOCK_PI2];
     if realtime && !takes_clock.contains(&command) {
         return Err(Errno::ENOSYS);
     }
@@ -91,12 +91,13 @@ fn futex(
         operation::LOCK_PI | operation::LOCK_PI2 => {
             let realtime = realtime || command == operation::LOCK_PI;
             let deadline = deadline(thread, timeout, realtime, true)?;
-            let key = Key::new(thread, at, scope)?;
+            // Who hands such a lock over at its thread's end cannot tell how it was taken.
+            let key = Key::new(thread, at, Scope::Shared)?;
             Ok(Outcome::Wait(Box::pin(futex::lock_pi(thread, at, key, deadline))))
         }
         operation::TRYLOCK_PI => futex::try_lock_pi(thread, at).map(|()| Outcome::Done(0)),
         operation::UNLOCK_PI => {
-            let key = Key::new(thread, at, scope)?;
+            let key = Key::new(thread, at, Scope::Shared)?;
             futex::unlock_pi(thread, at, &key).map(|()| Outcome::Done(0))
         }
         _ => Err(Errno::ENOSYS),
@@ -206,9 +207,7 @@ fn requeue(
         let counts = (wake as usize, moved as usize);
         match thread.system.futexes.requeue(&source, &target, counts, check) {
             Ok((woken, moved)) => {
-                // FUTEX_REQUEUE tells only of those woken.
-                let told = if expected.is_some() { woken + moved } else { woken };
-                return Ok(Outcome::Done(told));
+                return Ok(Outcome::Done(woken + moved));
             }
             // Made present outside of the lock, or really bad.
             Err(Errno::EFAULT) => thread.load_u32(from).map(drop)?,

@@ -85,6 +85,7 @@ impl Attribute {
             0 => SetXattr::Any,
             1 => SetXattr::Create,
             2 => SetXattr::Replace,
+            3 => SetXattr::Never,
             _ => return Err(Errno::EINVAL),
         };
         let name = read_name(thread, name)?;

@@ -282,6 +282,8 @@ int main(int argc, char **argv) {
         return 5;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    // Numbers of descriptors are shown.
+    for (int fd = 3; fd < 64; fd++) close(fd);
     seals();
     owners();
     flags();

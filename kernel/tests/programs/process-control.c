@@ -446,6 +446,8 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "-wait"))
         for (;;) pause();
     setvbuf(stdout, NULL, _IOLBF, 0);
+    // Numbers of descriptors are shown.
+    for (int fd = 3; fd < 64; fd++) close(fd);
     cloning();
     waiting();
     pidfds();
