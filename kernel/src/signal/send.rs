@@ -36,9 +36,18 @@ pub fn may_signal(
 /// # Errors
 /// - `EAGAIN`: too many real-time signals are queued.
 pub fn post_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
+    prepare(target, info.signal);
+    let result = add_to_process(target, info);
+    // Last: whoever goes on finds the signal, and does not first make its call again.
+    if info.signal == Signal::CONT {
+        super::stop::resume(target);
+    }
+    result
+}
+
+fn add_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
     let signal = info.signal;
     let max = target.limit(Resource::PendingSignals);
-    prepare(target, signal);
     let threads = target.live_threads();
     // A blocked or awaited signal is kept: the action may change before it is taken.
     let kept = threads.iter().any(|thread| thread.keeps(signal));
@@ -63,10 +72,18 @@ pub fn post_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
 /// # Errors
 /// - `EAGAIN`: too many real-time signals are queued.
 pub fn post_to_thread(target: &Tcb, info: Info) -> Result<()> {
+    prepare(&target.process, info.signal);
+    let result = add_to_thread(target, info);
+    if info.signal == Signal::CONT {
+        super::stop::resume(&target.process);
+    }
+    result
+}
+
+fn add_to_thread(target: &Tcb, info: Info) -> Result<()> {
     let signal = info.signal;
     let process = &target.process;
     let max = process.limit(Resource::PendingSignals);
-    prepare(process, signal);
     if !target.keeps(signal) && is_dropped(process, signal) {
         return Ok(());
     }
@@ -100,9 +117,6 @@ fn prepare(target: &Arc<Process>, signal: Signal) {
     target.signals.lock().pending.discard(discarded);
     for thread in target.live_threads() {
         thread.signals.lock().pending.discard(discarded);
-    }
-    if signal == Signal::CONT {
-        super::stop::resume(target);
     }
 }
 

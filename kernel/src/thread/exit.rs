@@ -2,6 +2,7 @@
 
 use super::Thread;
 use crate::{
+    file::FdTable,
     process::{Entries, ExitStatus, Group, Process},
     signal::{self, Flags, IGNORE, Info},
     system::System,
@@ -22,6 +23,8 @@ impl Thread {
             let mut view = tcb.view.lock();
             (view.memory, view.files, view.fs) = (None, None, None);
         }
+        // Who waits for the process finds its files closed and its locks gone.
+        drop(core::mem::replace(&mut self.files, Arc::new(FdTable::new())));
         let process = Arc::clone(self.process());
         process.usage.lock().threads += usage;
         self.system.ended_faults.absorb(&tcb.counters);

@@ -281,7 +281,6 @@ static void groups(void) {
     SHOW(setpgid(0, -1));
     SHOW(setpgid(99999, 0));
     SHOW(setpgid(1, 0));
-    SHOW(setpgid(0, 1));
     fflush(stdout);
     int pipes[2];
     char c;

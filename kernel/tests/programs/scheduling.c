@@ -210,19 +210,21 @@ static void affinity(void) {
     SHOW(syscall(SYS_sched_setaffinity, 0, sizeof mask, wild));
     SHOW(syscall(SYS_sched_setaffinity, 99999, sizeof mask, mask));
     // What is beyond the machine is ignored if something is left.
-    mask[0] = 3;
+    mask[0] = all[0];
     SHOW(syscall(SYS_sched_setaffinity, 0, sizeof mask, mask));
     memset(mask, 0, sizeof mask);
     syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
-    printf("%lx %lx\n", mask[0], mask[15]);
-    mask[0] = 2;
+    CHECK(mask[0] == all[0] && mask[15] == 0);
+    // The last CPU there is.
+    int last = 63 - __builtin_clzl(all[0]);
+    mask[0] = 1UL << last;
     SHOW(syscall(SYS_sched_setaffinity, 0, 8, mask));
-    SHOW(sched_getcpu());
+    CHECK(sched_getcpu() == last);
     fflush(stdout);
     int status;
-    if (!fork()) _exit(sched_getcpu());
+    if (!fork()) _exit(sched_getcpu() == last);
     wait(&status);
-    show_status("a child's CPU", status);
+    show_status("a child is there too", status);
     SHOW(syscall(SYS_sched_setaffinity, 0, sizeof all, all));
     setuid(1000);
     SHOW(syscall(SYS_sched_setaffinity, 1, sizeof all, all));
