@@ -54,6 +54,10 @@ pub struct Page {
     pub accessed: bool,
 }
 
+/// How many pages are worth mapping around one that was missing, if they are at hand; a power of
+/// two. On the library OS a fault costs more than many pages.
+pub const FAULT_AROUND: usize = if cfg!(target_os = "none") { 16 } else { 64 };
+
 /// The address space of a process: user half ours, kernel half shared by all.
 pub struct VmSpace {
     root: Table,

@@ -32,7 +32,7 @@ impl Guest {
     fn run(&mut self) -> Trap {
         loop {
             match self.context.run(&self.space) {
-                Trap::Interrupt => {}
+                Trap::Interrupt | Trap::Attention => {}
                 trap => return trap,
             }
         }

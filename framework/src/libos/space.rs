@@ -21,11 +21,13 @@ use core::{
     ops::Range,
     sync::atomic::{AtomicU32, AtomicUsize, Ordering},
 };
-use std::{sync::Mutex, time::Instant};
-
-/// Pages around a missing one that a stub learns of at the same time, if their frames are
-/// neighbours too; a power of two.
-const AROUND: usize = 32;
+use std::{
+    boxed::Box,
+    collections::VecDeque,
+    io::Error,
+    sync::{Arc, Mutex, Weak},
+    time::Instant,
+};
 
 /// The stubs of one space.
 #[derive(Debug)]
@@ -33,13 +35,18 @@ pub(crate) struct Active {
     root: PhysAddr,
     /// A bit for each CPU that has a stub.
     cpus: AtomicU32,
-    slots: [Slot; MAX_CPUS],
+    slots: Arc<Slots>,
 }
+
+type Slots = [Slot; MAX_CPUS];
+
+/// Where stubs were put, the oldest first: who has none takes one from there.
+static PLACES: Mutex<VecDeque<(Weak<Slots>, CpuId)>> = Mutex::new(VecDeque::new());
 
 /// A CPU's stub.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) stub: Mutex<Option<Stub>>,
+    pub(super) stub: Mutex<Option<Box<Stub>>>,
     /// Counts entries into user mode and exits from it: odd while the program runs.
     crossings: AtomicUsize,
 }
@@ -74,7 +81,8 @@ impl Slot {
 impl Active {
     pub(crate) fn new(root: PhysAddr) -> Self {
         let slot = || Slot { stub: Mutex::new(None), crossings: AtomicUsize::new(0) };
-        Self { root, cpus: AtomicU32::new(0), slots: [(); MAX_CPUS].map(|()| slot()) }
+        let slots = Arc::new([(); MAX_CPUS].map(|()| slot()));
+        Self { root, cpus: AtomicU32::new(0), slots }
     }
 
     /// Whether no CPU has a stub for the space; asked after a change of the table.
@@ -92,6 +100,27 @@ impl Active {
         &self.slots[id.index()]
     }
 
+    /// Gives this CPU a stub in its locked slot, that of another space if there is no other.
+    ///
+    /// # Errors
+    /// The host has no process, and no stub can be spared.
+    pub(super) fn supply<'a>(
+        &self,
+        id: CpuId,
+        place: Option<usize>,
+        slot: &'a mut Option<Box<Stub>>,
+    ) -> Result<&'a mut Stub, Error> {
+        let stub = match slot.take() {
+            Some(stub) => stub,
+            None => {
+                let stub = Stub::take(place).or_else(|error| spare(place).ok_or(error))?;
+                note_place((Arc::downgrade(&self.slots), id));
+                stub
+            }
+        };
+        Ok(slot.insert(stub))
+    }
+
     fn used(&self) -> impl Iterator<Item = (usize, &Slot)> {
         let cpus = self.cpus.load(Ordering::SeqCst);
         self.slots.iter().enumerate().filter(move |(index, _)| cpus & 1 << index != 0)
@@ -104,6 +133,10 @@ impl Active {
         for (index, slot) in self.used() {
             if let Some(stub) = &mut *lock(&slot.stub) {
                 self.reconcile(&mut stub.tlb, pages);
+                if stub.tlb.has_pending() {
+                    // What the program tries again from now on is not in vain.
+                    stub.settle();
+                }
                 // What is noted is done before the program runs again; it must not be running.
                 let crossings = slot.crossings.load(Ordering::SeqCst);
                 if stub.tlb.has_pending() && !crossings.is_multiple_of(2) {
@@ -163,6 +196,38 @@ impl Active {
     }
 }
 
+fn note_place(place: (Weak<Slots>, CpuId)) {
+    /// With so many places, some are of spaces that are gone.
+    const MANY: usize = 1 << 13;
+    let mut places = lock(&PLACES);
+    if places.len() >= MANY {
+        places.retain(|(slots, _)| slots.strong_count() > 0);
+    }
+    places.push_back(place);
+}
+
+/// Takes the stub of another space that is not running.
+#[cold]
+fn spare(place: Option<usize>) -> Option<Box<Stub>> {
+    let mut places = lock(&PLACES);
+    for _ in 0..places.len() {
+        let (slots, id) = places.pop_front()?;
+        let Some(slots) = slots.upgrade() else { continue };
+        let slot = &slots[id.index()];
+        if let Ok(mut stub) = slot.stub.try_lock()
+            && slot.crossings.load(Ordering::SeqCst).is_multiple_of(2)
+        {
+            if let Some(mut stub) = stub.take() {
+                stub.pass_on(place);
+                return Some(stub);
+            }
+        } else {
+            places.push_back((Arc::downgrade(&slots), id));
+        }
+    }
+    None
+}
+
 fn frame_of(entry: u64) -> usize {
     usize::try_from((entry & ADDRESS) / PAGE_SIZE as u64).expect("both are 64 bits")
 }
@@ -205,8 +270,8 @@ pub(super) fn fill(space: &VmSpace, id: CpuId, fault: &PageFault) -> Result<(), 
             pages
         }
         known => {
-            let around = page & !(AROUND - 1)..(page & !(AROUND - 1)) + AROUND;
-            let free = if known.is_some() { page..page + 1 } else { stub.tlb.hole(page, around) };
+            let free =
+                if known.is_some() { page..page + 1 } else { stub.tlb.hole(page, around(page)) };
             let pages = neighbours(page, free, &|other| {
                 let other_entry = cursor_entry(&cursor, other);
                 protection_of(other_entry) == rights
@@ -224,6 +289,12 @@ pub(super) fn fill(space: &VmSpace, id: CpuId, fault: &PageFault) -> Result<(), 
         cursor.mark(VirtAddr::new(page * PAGE_SIZE), PRESENT, bits);
     }
     Ok(())
+}
+
+/// The block of pages that a stub learns of at the same time, if their frames are neighbours too.
+fn around(page: usize) -> Range<usize> {
+    let start = page & !(space::FAULT_AROUND - 1);
+    start..start + space::FAULT_AROUND
 }
 
 fn cursor_entry(cursor: &space::Cursor<'_>, page: usize) -> u64 {
@@ -244,8 +315,7 @@ fn same_change(
     rights: Protection,
     entry: &dyn Fn(usize) -> u64,
 ) -> Range<usize> {
-    let around = page & !(AROUND - 1)..(page & !(AROUND - 1)) + AROUND;
-    neighbours(page, around, &|page| {
+    neighbours(page, around(page), &|page| {
         let entry = entry(page);
         let known = tlb.find(page);
         protection_of(entry) == rights

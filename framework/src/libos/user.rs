@@ -14,7 +14,7 @@ use crate::{
     user::{Exception, MACHINE_CHECK, PageFault, Regs, Trap, UserContext},
 };
 use core::time::Duration;
-use std::{sync::MutexGuard, time::Instant};
+use std::{boxed::Box, time::Instant};
 
 /// The exception of a bad address.
 const PROTECTION: u8 = 13;
@@ -41,6 +41,7 @@ pub(crate) fn run(context: &mut UserContext, space: &VmSpace) -> Trap {
             Ok(None) => {}
             Ok(Some(trap)) => return trap,
             Err(Lost) => {
+                log::warn!("a program has left its bounds, or the host has ended it");
                 if let Some(mut stub) = lock(&slot.stub).take() {
                     stub.condemn();
                     stub.release();
@@ -75,18 +76,17 @@ impl Turns<'_> {
         }
         if clock::until_alarm(self.id) == Some(Duration::ZERO) {
             clock::clear_alarm(self.id);
-            return Ok(Some(Trap::Interrupt));
+            return Ok(Some(Trap::Attention));
         }
-        let wanted = lock(&self.slot.stub).as_mut().and_then(|stub| stub.wanted.take());
-        if let Some(fault) = wanted {
-            // If the kernel has not made the page present the program faults again.
-            let _ = space::fill(self.space, self.id, &fault);
+        if let Some(trap) = self.prepare(regs)? {
+            return Ok(Some(trap));
         }
         let mut guard = lock(&self.slot.stub);
-        let stub = self.stub(&mut guard)?;
+        // Another CPU may have taken the stub for one of its spaces.
+        let Some(stub) = guard.as_mut() else { return Ok(None) };
         // Before the stub is loaded: what is left to it then is to be carried out.
         if !cpu::enter_user(self.id, stub.runner()) {
-            return Ok(Some(Trap::Interrupt));
+            return Ok(Some(Trap::Attention));
         }
         if let Err(lost) = stub.load(regs, fpu) {
             cpu::leave_user(self.id);
@@ -97,27 +97,45 @@ impl Turns<'_> {
         drop(guard);
         turn.give();
         let waited = self.wait(turn);
-        self.slot.leave();
         cpu::leave_user(self.id);
-        let waited = waited?;
         let mut guard = lock(&self.slot.stub);
-        let stub = guard.as_mut().ok_or(Lost)?;
-        let event = stub.collect(regs, fpu)?;
+        let collect = |stub: &mut Box<Stub>| stub.collect(regs, fpu);
+        let event = waited.and_then(|_| guard.as_mut().map_or(Err(Lost), collect));
+        // Not before the registers are here: a stub that runs no program may be taken.
+        self.slot.leave();
         drop(guard);
+        let (waited, event) = (waited?, event?);
         let trap = self.judge(event)?;
         Ok(trap.or_else(|| (waited == Waited::Alarm).then_some(Trap::Interrupt)))
     }
 
-    /// This CPU's stub, a new one if there is none.
-    fn stub<'a>(&self, guard: &'a mut MutexGuard<'_, Option<Stub>>) -> Result<&'a mut Stub, Lost> {
-        if guard.is_none() {
-            let stub = Stub::take(self.place).map_err(|error| {
+    /// Tells the stub, a new one if there is none, what the program is certain to need. If that is
+    /// not there, the program need not run to find out.
+    fn prepare(&self, regs: &Regs) -> Result<Option<Trap>, Lost> {
+        let (wanted, fresh) = {
+            let mut guard = lock(&self.slot.stub);
+            let stub = self.space.active().supply(self.id, self.place, &mut guard);
+            let stub = stub.map_err(|error| {
                 log::error!("the host has no process for a program: {error}");
                 Lost
             })?;
-            **guard = Some(stub);
+            (stub.wanted.take(), stub.tlb.is_empty())
+        };
+        if let Some(fault) = wanted {
+            // If the kernel has not made the page present the program faults again.
+            let _ = space::fill(self.space, self.id, &fault);
         }
-        guard.as_mut().ok_or(Lost)
+        if fresh {
+            let at = VirtAddr::new(regs.rip);
+            let fetch = PageFault { at, write: false, execute: true, present: false };
+            if let Err(fault) = space::fill(self.space, self.id, &fetch) {
+                return Ok(Some(Trap::PageFault(fault)));
+            }
+            let at = VirtAddr::new(regs.rsp);
+            let push = PageFault { at, write: true, execute: false, present: false };
+            let _ = space::fill(self.space, self.id, &push);
+        }
+        Ok(None)
     }
 
     /// What an event is to the kernel, if anything.
@@ -127,7 +145,7 @@ impl Turns<'_> {
             Event::Fault(fault) => match space::fill(self.space, self.id, &fault) {
                 Ok(()) => {
                     let page = fault.at.page();
-                    lock(&self.slot.stub).as_mut().map_or(Err(Lost), |stub| stub.told(page))?;
+                    lock(&self.slot.stub).as_mut().map_or(Ok(()), |stub| stub.told(page))?;
                     return Ok(None);
                 }
                 Err(fault) => {
@@ -187,7 +205,7 @@ impl Turns<'_> {
     #[cold]
     fn look(&self, kicked: Option<Instant>) -> Result<(), Lost> {
         let guard = lock(&self.slot.stub);
-        let dead = guard.as_ref().is_none_or(Stub::is_dead);
+        let dead = guard.as_ref().is_none_or(|stub| stub.is_dead());
         let silent = kicked.is_some_and(|since| since.elapsed() > PATIENCE);
         if dead || silent { Err(Lost) } else { Ok(()) }
     }

@@ -5,8 +5,9 @@ use super::table::{Table, frame_of};
 use crate::{Frame, machine::space::Active};
 use arrayvec::ArrayVec;
 
-/// Pages that are forgotten one by one; more, and a CPU forgets all it knows.
-pub(crate) const MAX_PAGES: usize = 32;
+/// Pages that are forgotten one by one; more, and a CPU forgets all it knows. On the library OS it
+/// looks through all it knows, which takes longer than many pages.
+pub(crate) const MAX_PAGES: usize = if cfg!(target_os = "none") { 32 } else { 512 };
 const MAX_FRAMES: usize = 64;
 const MAX_TABLES: usize = 16;
 

@@ -6,7 +6,7 @@ use super::{
 use abi::Errno;
 use framework::{
     Frame, PAGE_SIZE, Protection, USER_START, VirtAddr,
-    space::{Block, Cursor},
+    space::{Block, Cursor, FAULT_AROUND},
     user::PageFault,
 };
 use spin::Once;
@@ -38,9 +38,6 @@ impl From<framework::OutOfMemory> for FaultError {
         Self::OutOfMemory
     }
 }
-
-/// Pages mapped around a fault on a file; a power of two.
-const AROUND: usize = 16;
 
 /// The page of zeros that stands for anonymous memory not written yet.
 fn zero_frame() -> Result<&'static Frame, FaultError> {
@@ -201,9 +198,9 @@ fn map_around(block: &mut Block<'_, '_>, vma: &Vma, object: &Object, at: VirtAdd
     if vma.flags.contains(VmaFlags::RANDOM) {
         return;
     }
-    let aligned = at.get() & !(AROUND * PAGE_SIZE - 1);
+    let aligned = at.get() & !(FAULT_AROUND * PAGE_SIZE - 1);
     let first = VirtAddr::new(aligned).max(vma.start);
-    let last = VirtAddr::new(aligned + AROUND * PAGE_SIZE).min(vma.end);
+    let last = VirtAddr::new(aligned + FAULT_AROUND * PAGE_SIZE).min(vma.end);
     let start = vma.index_of(first);
     object.for_each_present(start..start + pages_between(first, last), &mut |index, frame| {
         let page = usize::try_from(index - start).unwrap_or(0);

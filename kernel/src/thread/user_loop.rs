@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 use executor::Mode;
 use framework::{
     Trap, VirtAddr,
-    user::{Exception, PageFault},
+    user::{Exception, MACHINE_CHECK, PageFault},
 };
 
 /// Runs `thread` until it ends.
@@ -176,6 +176,7 @@ impl Thread {
             6 => Info::fault(Signal::ILL, code::ILL_ILLOPN, rip),
             11 | 12 => Info::kernel(Signal::BUS),
             16 | 19 => Info::fault(Signal::FPE, self.floating_point_code(exception.vector), rip),
+            MACHINE_CHECK => Info::kernel(Signal::KILL),
             17 => Info::fault(Signal::BUS, code::BUS_ADRALN, VirtAddr::new(0)),
             _ => Info::kernel(Signal::SEGV),
         };

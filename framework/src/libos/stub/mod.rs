@@ -27,7 +27,7 @@ mod image;
 mod tlb;
 mod zygote;
 
-use super::{cpu::Runner, fpu::Fpu, sys::Child};
+use super::{affinity, cpu::Runner, fpu::Fpu, sys::Child};
 use crate::{
     VirtAddr,
     user::{Exception, PageFault, Regs, Trap},
@@ -38,7 +38,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use std::io::Error;
+use std::{boxed::Box, io::Error};
 pub(super) use tlb::Tlb;
 
 /// Flags that a program may have: the status flags, TF, DF, NT, RF, AC and ID.
@@ -125,13 +125,26 @@ impl Stub {
     ///
     /// # Errors
     /// The host has no more processes or memory.
-    pub(super) fn take(place: Option<usize>) -> Result<Self, Error> {
+    pub(super) fn take(place: Option<usize>) -> Result<Box<Self>, Error> {
         zygote::take(place)
     }
 
     /// Gives it up.
-    pub(super) fn release(self) {
+    pub(super) fn release(self: Box<Self>) {
         zygote::give(self);
+    }
+
+    /// Makes it one for another space, bound to this host CPU.
+    pub(super) fn pass_on(&mut self, place: Option<usize>) {
+        self.tlb.clear();
+        self.wanted = None;
+        self.settle();
+        if let Some(cpu) = place
+            && self.place != place
+            && affinity::set(self.child.pid, cpu)
+        {
+            self.place = place;
+        }
     }
 
     fn new(child: Child, block: Block, slot: usize, place: Option<usize>) -> Self {
@@ -258,6 +271,9 @@ impl Stub {
         if signal == libc::SIGALRM {
             return Ok(Event::Kick);
         }
+        if self.block.get(block::SIGNAL_CODE).cast_signed() <= 0 {
+            return Ok(Event::Nothing); // somebody on the host sent it
+        }
         if signal == libc::SIGSYS {
             if self.block.get_long(block::CALL) >> 32 == X86_64 {
                 return Ok(Event::Trap(Trap::Syscall));
@@ -265,9 +281,6 @@ impl Stub {
             // The machine has no gate for `int 0x80`.
             regs.rip = regs.rip.wrapping_sub(2);
             return Ok(exception(PROTECTION, 0x402));
-        }
-        if self.block.get(block::SIGNAL_CODE).cast_signed() <= 0 {
-            return Ok(Event::Nothing); // somebody on the host sent it
         }
         let (vector, error) = (registers[VECTOR], registers[ERROR]);
         if signal == libc::SIGSEGV && vector == PAGE_FAULT {

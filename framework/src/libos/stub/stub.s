@@ -58,7 +58,7 @@ jinux_stub_start:
     movabs rbx, {data}
     lea rsp, [rbx + {block_len}]
 
-    # All traps go to the handler, and no other signal is delivered.
+    # All traps go to the handler; the zygote itself takes no signal.
     lea rax, [rip + .Ljinux_handler]
     mov [rbx + {scratch}], rax
     mov qword ptr [rbx + {scratch} + 8], 0x0c000004  # SA_SIGINFO | SA_ONSTACK | SA_RESTORER
@@ -76,15 +76,7 @@ jinux_stub_start:
     syscall
     inc r12
     jmp 5b
-6:  movabs rax, {mask}
-    mov [rbx + {scratch}], rax
-    mov edi, 2                          # SIG_SETMASK
-    lea rsi, [rbx + {scratch}]
-    xor edx, edx
-    mov r10d, 8
-    mov eax, 14                         # rt_sigprocmask
-    syscall
-    mov edi, 38                         # PR_SET_NO_NEW_PRIVS
+6:  mov edi, 38                         # PR_SET_NO_NEW_PRIVS
     mov esi, 1
     xor edx, edx
     xor r10d, r10d
@@ -116,7 +108,8 @@ jinux_stub_start:
     mov [rbx + {result}], eax
     jmp .Ljinux_zygote
 
-# A new stub: shares the zygote's block and stack until it has mapped its own.
+# A new stub: shares the zygote's block and stack until it has mapped its own. Of all signals it
+# takes those that are traps.
 .Ljinux_child:
     mov rdi, rbx
     mov esi, {block_len}
@@ -144,6 +137,14 @@ jinux_stub_start:
     lea rdi, [rbx + {scratch}]
     xor esi, esi
     mov eax, 131                        # sigaltstack
+    syscall
+    movabs rax, {mask}
+    mov [rbx + {scratch}], rax
+    mov edi, 2                          # SIG_SETMASK
+    lea rsi, [rbx + {scratch}]
+    xor edx, edx
+    mov r10d, 8
+    mov eax, 14                         # rt_sigprocmask
     syscall
     mov edi, {data_fd}
     mov eax, 3                          # close

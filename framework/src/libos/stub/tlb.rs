@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, vec::Vec};
 /// More operations than this cost more than to begin again.
 const MAX_PENDING: usize = 512;
 /// Mappings of at most this many pages are filled at once, when the operation is carried out.
-const FILLED: usize = 16;
+const FILLED: usize = 64;
 
 /// Neighbouring pages with neighbouring frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,11 @@ impl Tlb {
     /// A TLB of a stub that maps nothing.
     pub(crate) const fn new() -> Self {
         Self { runs: BTreeMap::new(), pending: Vec::new() }
+    }
+
+    /// Whether nothing is mapped, once the operations are carried out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
     }
 
     /// Whether there are operations to be carried out.

@@ -23,8 +23,8 @@ use std::{
     vec::Vec,
 };
 
-/// The most stubs there are at a time.
-const MAX_STUBS: usize = 8192;
+/// The most stubs there are at a time; each takes some 100 KiB of the host.
+const MAX_STUBS: usize = 2048;
 /// How many idle stubs are kept.
 const KEPT: usize = 64;
 
@@ -41,11 +41,12 @@ struct Zygote {
 }
 
 static ZYGOTE: OnceLock<Mutex<Zygote>> = OnceLock::new();
-static IDLE: Mutex<Vec<Stub>> = Mutex::new(Vec::new());
+#[allow(clippy::vec_box, reason = "a stub moves between owners by its box")]
+static IDLE: Mutex<Vec<Box<Stub>>> = Mutex::new(Vec::new());
 
 /// Takes a stub that maps nothing, once its operations are carried out; bound to the host CPU
 /// `place`, if given.
-pub(super) fn take(place: Option<usize>) -> Result<Stub, Error> {
+pub(super) fn take(place: Option<usize>) -> Result<Box<Stub>, Error> {
     let idle = {
         let mut idle = lock(&IDLE);
         let near = idle.iter().rposition(|stub| stub.place == place);
@@ -53,20 +54,14 @@ pub(super) fn take(place: Option<usize>) -> Result<Stub, Error> {
     };
     let mut stub = match idle {
         Some(stub) => stub,
-        None => lock(ZYGOTE.get_or_init(start)).fork(place)?,
+        None => return Ok(Box::new(lock(ZYGOTE.get_or_init(start)).fork(place)?)),
     };
-    if let Some(cpu) = place
-        && stub.place != place
-        && affinity::set(stub.child.pid, cpu)
-    {
-        stub.place = place;
-    }
+    stub.pass_on(place);
     Ok(stub)
 }
 
 /// Takes a stub back: to be used again if it did as it should, else to end.
-pub(super) fn give(mut stub: Stub) {
-    stub.tlb.clear();
+pub(super) fn give(stub: Box<Stub>) {
     let mut idle = lock(&IDLE);
     if stub.is_sound && idle.len() < KEPT {
         idle.push(stub);
@@ -228,7 +223,9 @@ fn execute(fds: [RawFd; 3]) -> Result<Child, Error> {
     if pid < 0 {
         return Err(sys::last());
     }
-    let child = Child::new(pid)?;
+    let child = Child::new(pid).unwrap_or_else(|error| {
+        sys::refuse("handles of processes (pidfd_open)", &error);
+    });
     match start.error.load(Ordering::Relaxed) {
         0 => Ok(child),
         error => Err(Error::from_raw_os_error(error)),
