@@ -43,13 +43,12 @@ const SMALL: [u8; 129] = {
     table
 };
 
-/// The order of a class's blocks: at least eight objects, or two of the largest.
+/// The order of a class's blocks: one frame wherever objects fill it well, since there always is
+/// one as long as there is memory at all, and a pair of frames there may not be.
 const fn block_order(class: usize) -> u32 {
     match SIZES[class] {
-        0..=512 => 0,
-        513..=1024 => 1,
-        1025..=2048 => 2,
-        _ => 3,
+        1536 | 8192 => 1,
+        _ => 0,
     }
 }
 
@@ -362,7 +361,10 @@ fn empty(magazine: &Magazine, number: usize, kept: u32) {
             unlink(&mut class.head, block.first);
             class.blocks -= 1;
             frame::HEAP.fetch_sub(count as usize, Ordering::Relaxed);
-            pool::give_run(block.first, count as usize);
+            match count {
+                1 => pool::give(block.first),
+                _ => pool::give_run(block.first, count as usize),
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct CommandLine {
     pub environment: Vec<String>,
     /// Words `name=value` or `name` that drivers look up (`console=`, `ip=`, ...).
     pub driver_words: Vec<String>,
+    /// Words of the kernel's own with a value that means nothing; they change nothing.
+    pub malformed: Vec<String>,
 }
 
 /// Names that belong to drivers and firmware, not to init.
@@ -55,6 +57,7 @@ impl CommandLine {
             arguments: Vec::new(),
             environment: Vec::new(),
             driver_words: Vec::new(),
+            malformed: Vec::new(),
         };
         let mut words = split(text).into_iter();
         while let Some(word) = words.next() {
@@ -73,6 +76,7 @@ impl CommandLine {
             None => (word.as_str(), None),
         };
         match (name, value) {
+            ("init" | "rdinit", Some(value)) if value.is_empty() => self.malformed.push(word),
             ("init", Some(value)) => {
                 self.init = Some(value);
                 // As on Linux: arguments before `init=` were not meant for it.
@@ -87,7 +91,10 @@ impl CommandLine {
             ("strace", None) => self.trace = true,
             ("quiet", None) => self.log_level = LevelFilter::Warn,
             ("debug", None) => self.log_level = LevelFilter::Debug,
-            ("loglevel", Some(value)) => self.log_level = level(&value),
+            ("loglevel", Some(value)) => match level(&value) {
+                Some(level) => self.log_level = level,
+                None => self.malformed.push(word),
+            },
             // Module parameters have a dot; Linux ignores those it does not know.
             (name, _) if DRIVER_NAMES.contains(&name) || name.contains('.') => {
                 if name == "rw" {
@@ -102,15 +109,15 @@ impl CommandLine {
 }
 
 /// A console log level of Linux: messages more important than it are shown.
-fn level(value: &str) -> LevelFilter {
-    match value.parse() {
-        Ok(0_u32) => LevelFilter::Off,
-        Ok(1..=4) => LevelFilter::Error,
-        Ok(5 | 6) => LevelFilter::Warn,
-        Ok(8) => LevelFilter::Debug,
-        Ok(9..) => LevelFilter::Trace,
-        Ok(7) | Err(_) => LevelFilter::Info,
-    }
+fn level(value: &str) -> Option<LevelFilter> {
+    Some(match value.parse().ok()? {
+        0_u32 => LevelFilter::Off,
+        1..=4 => LevelFilter::Error,
+        5 | 6 => LevelFilter::Warn,
+        7 => LevelFilter::Info,
+        8 => LevelFilter::Debug,
+        9.. => LevelFilter::Trace,
+    })
 }
 
 /// Splits at white space outside of double quotes; the quotes go.
@@ -154,6 +161,14 @@ mod tests {
         assert_eq!(line.environment, ["FOO=a b"]);
         assert_eq!(line.log_level, LevelFilter::Debug);
         assert_eq!(line.driver_words, ["console=ttyS0"]);
+    }
+
+    #[test]
+    fn values_without_a_meaning_are_kept_apart() {
+        let line = CommandLine::parse("quiet loglevel=many init= rdinit= FOO= \"");
+        assert_eq!(line.malformed, ["loglevel=many", "init=", "rdinit="]);
+        assert_eq!((line.init, line.log_level), (None, LevelFilter::Warn));
+        assert_eq!(line.environment, ["FOO="]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     memory::{Layout, Limits as MemoryLimits, Memory},
     process::{Entries, Group, Limits, Process, Session},
     signal::Actions,
-    system::System,
+    system::{LastWords, System},
     thread::{self, Resources, Start, Tcb, Thread},
     time,
     tty::Control,
@@ -20,6 +20,7 @@ use alloc::{
     format,
     string::{String, ToString},
     sync::{Arc, Weak},
+    vec::Vec,
 };
 use executor::Spawn;
 use framework::{UserContext, VirtAddr, boot::Boot, cpu, power};
@@ -27,7 +28,10 @@ use fs::{
     Caller, DeviceNumber, LookupFlags, Make, Mount, MountFlags, MountTable, OpenFlags, Path, Walk,
     ramfs,
 };
-use io::{stream, tty::OpenAs};
+use io::{
+    stream,
+    tty::{OpenAs, Tty},
+};
 use log::LevelFilter;
 
 pub use guest::{Guest, Program, Root, Standard};
@@ -69,7 +73,11 @@ fn start(boot: Boot, guest: Option<Guest>) -> ! {
     framework::panic::set_report(report_tasks);
     log::info!("Jinux {} on {cpu_model}", env!("CARGO_PKG_VERSION"));
     log::info!("command line: {cmdline}");
-    let root = guest.as_ref().map_or_else(make_root, |guest| guest.root.make());
+    for word in &line.malformed {
+        log::warn!("command line: {word} means nothing");
+    }
+    let image = initrd.as_ref().map_or(0, |initrd| initrd.bytes().len());
+    let root = guest.as_ref().map_or_else(|| make_root(image), |guest| guest.root.make());
     let root = or_stop("no root file system", root);
     if let Some(initrd) = &initrd {
         let caller = kernel_caller();
@@ -78,7 +86,7 @@ fn start(boot: Boot, guest: Option<Guest>) -> ! {
                 let (entries, kib) = (unpacked.entries, unpacked.bytes / 1024);
                 log::info!("initial RAM disk: {entries} files, {kib} KiB");
             }
-            Err(error) => stop(&format!("initial RAM disk: {error}")),
+            Err(error) => stop(&format!("initial RAM disk: {error}{}", memory_left(&error))),
         }
     }
     // Its memory is worth more than its bytes from here on.
@@ -111,6 +119,16 @@ fn start_log(level: LevelFilter) {
     });
 }
 
+/// How little memory there was for an initial RAM disk, if that can be why it failed.
+fn memory_left(error: &fs::cpio::Error) -> String {
+    if !matches!(error.cause, fs::cpio::Cause::File(_)) {
+        return String::new();
+    }
+    let stats = framework::frame::stats();
+    let kib = |frames: usize| frames * framework::PAGE_SIZE / 1024;
+    format!("; {} of {} KiB memory are free", kib(stats.free), kib(stats.total))
+}
+
 /// Schedules one CPU for good.
 fn run_cpu() -> ! {
     executor::run()
@@ -132,10 +150,13 @@ fn kernel_caller() -> Caller<'static> {
 }
 
 /// The root of the initial RAM disk, with the console's node, which Linux's own has too.
-fn make_root() -> Result<Arc<Mount>> {
+fn make_root(image: usize) -> Result<Arc<Mount>> {
     let caller = kernel_caller();
-    let flavour = ramfs::Flavour::Ramfs;
-    let options = ramfs::Options::default();
+    // As on Linux, it takes half of memory at most; the image's bytes are memory again soon.
+    let flavour = ramfs::Flavour::Tmpfs;
+    let pages = framework::frame::stats().total + image / framework::PAGE_SIZE;
+    let half = pages as u64 / 2;
+    let options = ramfs::Options { pages: Some(half), ..ramfs::Options::default() };
     let root = ramfs::mount(flavour, options, b"rootfs", MountFlags::empty(), &caller)?;
     let path = Path::root_of(&root);
     let walk = Walk { caller: &caller, root: &path, umask: 0 };
@@ -156,7 +177,8 @@ fn start_serial(
         words.filter_map(|word| io::console::parse_serial(word.strip_prefix("console=")?));
     let termios = settings.next_back().map(|(_, termios)| termios).unwrap_or_default();
     let (tty, runner) = io::uart::new(uart.ports, uart.irq, 0, termios, Control::new())?;
-    system.devices.add_serial(tty);
+    system.devices.add_serial(Arc::clone(&tty));
+    system.speaks_last(Arc::new(SerialPort(tty)));
     executor::spawn(Spawn::named("ttyS0"), runner.run());
     Ok(())
 }
@@ -228,6 +250,24 @@ fn make_process(
     }
     entries.insert_process(Arc::clone(&process));
     Ok(process)
+}
+
+/// The terminal of the serial port, for the end: its task will not run any more.
+struct SerialPort(Arc<Tty>);
+
+impl LastWords for SerialPort {
+    fn say(&self) {
+        let mut bytes = [0; 64];
+        loop {
+            let count = self.0.transmit(&mut bytes);
+            if count == 0 {
+                return;
+            }
+            // The kernel's console makes each newline two bytes itself.
+            let said: Vec<u8> = bytes[..count].iter().copied().filter(|b| *b != b'\r').collect();
+            framework::console::write(&said);
+        }
+    }
 }
 
 /// How many processes a user may have: as many as an eighth of memory could hold, as on Linux.

@@ -166,11 +166,20 @@ impl System {
     /// The first process has ended: there is nothing left to run.
     pub fn init_ended(&self, status: ExitStatus) -> ! {
         let code = match status {
-            ExitStatus::Exited(code) => code,
-            // As a shell shows it.
-            ExitStatus::Killed { signal, .. } => 128 + signal.number(),
+            ExitStatus::Exited(0) => {
+                log::info!("init ended");
+                0
+            }
+            ExitStatus::Exited(code) => {
+                log::error!("init ended with status {code}");
+                code
+            }
+            ExitStatus::Killed { signal, .. } => {
+                log::error!("init was killed by signal {}", signal.number());
+                // As a shell shows it.
+                128 + signal.number()
+            }
         };
-        log::info!("init ended: {status:?}");
         self.last_words();
         framework::power::off(code)
     }

@@ -4,6 +4,8 @@
 //! measures repeats from run to run whatever the host does. The string instructions that QEMU
 //! executes byte by byte are not announced (`-erms,-fsrm`), or Linux would use them and look slow.
 
+mod boot;
+
 use crate::{
     initramfs::Initramfs,
     machine::{self, Console, Kind, Machine},
@@ -32,24 +34,22 @@ pub fn measure(kernel: &Path, rows: &[String]) -> Result<BTreeMap<String, f64>> 
     fs::create_dir_all(&work).with_context(|| format!("making {}", work.display()))?;
     let initrd = work.join("initramfs.cpio");
     let mut image = Initramfs::with_busybox(None)?;
-    image.file("bin/latency", 0o755, fs::read(build(&work)?)?);
+    image.file("bin/latency", 0o755, fs::read(build("latency", &work)?)?);
     image.program("bin/measure", &script(rows));
     fs::write(&initrd, image.to_bytes()?)?;
-    let machine = Machine {
-        kernel: kernel.to_owned(),
-        initrd: Some(initrd),
-        disks: vec![],
-        append: "console=ttyS0 quiet nokaslr rdinit=/bin/measure".into(),
-        kind: Kind::Q35,
-        smp: 1,
-        memory: "512M".into(),
-        extra: ["-icount", "shift=3,sleep=off", "-cpu", "max,-erms,-fsrm"].map(String::from).into(),
-    };
+    let mut found = BTreeMap::new();
+    if rows.is_empty() || rows.iter().any(|row| row.starts_with("boot")) {
+        boot::measure(kernel, &work, &mut found)?;
+        if !rows.is_empty() && rows.iter().all(|row| row.starts_with("boot")) {
+            return Ok(found);
+        }
+    }
+    let machine =
+        counting(kernel, Some(&initrd), "console=ttyS0 quiet nokaslr rdinit=/bin/measure");
     let mut command = machine.command(Console::Program)?;
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = machine::start(command)?;
     let output = child.stdout.take().context("QEMU has no output")?;
-    let mut found = BTreeMap::new();
     let mut tail = vec![];
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim().to_owned();
@@ -71,9 +71,24 @@ pub fn measure(kernel: &Path, rows: &[String]) -> Result<BTreeMap<String, f64>> 
     Ok(found)
 }
 
-/// Builds the program.
-fn build(work: &Path) -> Result<PathBuf> {
-    let (source, binary) = (paths::source().join("bench/user/latency.c"), work.join("latency"));
+/// The machine that counts instructions.
+fn counting(kernel: &Path, initrd: Option<&Path>, append: &str) -> Machine {
+    Machine {
+        kernel: kernel.to_owned(),
+        initrd: initrd.map(Path::to_owned),
+        disks: vec![],
+        append: append.into(),
+        kind: Kind::Q35,
+        smp: 1,
+        memory: "512M".into(),
+        extra: ["-icount", "shift=3,sleep=off", "-cpu", "max,-erms,-fsrm"].map(String::from).into(),
+    }
+}
+
+/// Builds a program of `bench/user`.
+fn build(name: &str, work: &Path) -> Result<PathBuf> {
+    let source = paths::source().join(format!("bench/user/{name}.c"));
+    let binary = work.join(name);
     let status = Command::new("musl-gcc")
         .args(["-O2", "-static", "-o"])
         .args([&binary, &source])

@@ -73,6 +73,7 @@ impl Machine {
                 bail!("{} does not exist; `make build` builds the kernel", file.display());
             }
         }
+        self.check_memory()?;
         let mut command = Command::new(QEMU);
         let accelerated = kvm_usable();
         command
@@ -110,6 +111,21 @@ impl Machine {
         }
         command.args(&self.extra);
         Ok(command)
+    }
+
+    /// Refuses memory that the boot loader's files would not fit into side by side: QEMU puts one
+    /// over the other then, and what boots is not what it was.
+    fn check_memory(&self) -> Result<()> {
+        let Some(memory) = mebibytes(&self.memory) else {
+            bail!("a size of memory is written 512M or 2G, not {:?}", self.memory);
+        };
+        let files = [&self.kernel].into_iter().chain(&self.initrd);
+        let sizes = files.map(|file| fs::metadata(file).map_or(0, |data| data.len()));
+        let needed = sizes.sum::<u64>().div_ceil(1 << 20) + 1;
+        if memory < needed {
+            bail!("the kernel and its RAM disk need {needed}M of memory, not {}", self.memory);
+        }
+        Ok(())
     }
 
     /// Runs the machine on this terminal until it is switched off; returns the status to exit with.
@@ -150,6 +166,17 @@ impl Machine {
             self.append.push_str(&word);
         }
     }
+}
+
+/// A size as QEMU takes it, in MiB: `512`, `512M`, `2G`.
+fn mebibytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(['M', 'm', 'G', 'g']);
+    let unit = match &text[digits.len()..] {
+        "" | "M" | "m" => 1,
+        "G" | "g" => 1024,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// Starts QEMU.
@@ -226,8 +253,15 @@ impl Drop for Terminal {
 
 #[cfg(test)]
 mod tests {
-    use super::exit_status;
+    use super::{exit_status, mebibytes};
     use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+    #[test]
+    fn sizes_are_numbers_with_a_unit() {
+        assert_eq!(mebibytes("512M"), Some(512));
+        assert_eq!((mebibytes("96"), mebibytes("2g")), (Some(96), Some(2048)));
+        assert_eq!((mebibytes("2GM"), mebibytes("G"), mebibytes("-1M")), (None, None, None));
+    }
 
     #[test]
     fn the_guest_decides_the_exit_status() {

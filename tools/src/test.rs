@@ -4,6 +4,7 @@ mod busybox;
 mod cases;
 mod comparison;
 mod contract;
+mod faults;
 mod guest;
 mod host;
 mod interactive;
@@ -11,6 +12,7 @@ mod library_os;
 mod native;
 mod programs;
 mod report;
+mod robustness;
 mod simulation;
 mod site;
 
@@ -40,6 +42,8 @@ pub enum Suite {
     Contract,
     /// A program of storms on the library OS, simulated with many seeds.
     Simulation,
+    /// Faults of the kernel itself: each must be caught and reported.
+    Faults,
     /// The test programs, here on Linux and in the machine.
     Programs,
     /// The table of busybox commands, here on Linux and in the machine.
@@ -48,10 +52,13 @@ pub enum Suite {
     Interactive,
     /// Programs and busybox commands on the library OS; a part of `host` too.
     Libos,
+    /// Bad input, and programs that try to bring the machine down.
+    Robustness,
 }
 
 /// The suites that boot machines, the longest first, since two machines run at a time.
-const IN_MACHINES: &[Suite] = &[Suite::Programs, Suite::Interactive, Suite::Busybox];
+const IN_MACHINES: &[Suite] =
+    &[Suite::Robustness, Suite::Programs, Suite::Interactive, Suite::Busybox];
 
 /// The machines that each of them runs on.
 const MACHINES: &[(Kind, u32)] =
@@ -117,6 +124,9 @@ pub fn run(options: &Options) -> Result<u8> {
         let jinux = env::current_exe().context("finding this command")?;
         simulation::run(&jinux, &work_directory()?, &report)?;
     }
+    if options.wants(Suite::Faults) {
+        faults::run(options, &work_directory()?, &report)?;
+    }
     let plan = options.plan();
     if !plan.is_empty() {
         in_machines(options, plan, &report)?;
@@ -153,6 +163,7 @@ fn in_machines(
     let needs = |wanted| plan.iter().any(|(suite, ..)| *suite == wanted);
     let suites = Suites {
         options,
+        work: &work,
         programs: needs(Suite::Programs)
             .then(|| programs::prepare(options, &work, report))
             .transpose()?,
@@ -177,6 +188,7 @@ fn in_machines(
 /// What the suites of the machine share between machines.
 struct Suites<'a> {
     options: &'a Options,
+    work: &'a Path,
     programs: Option<Comparison>,
     busybox: Option<Comparison>,
 }
@@ -187,6 +199,7 @@ impl Suites<'_> {
             (Suite::Programs, Some(programs), _) => programs.run(site, report),
             (Suite::Busybox, _, Some(busybox)) => busybox.run(site, report),
             (Suite::Interactive, ..) => interactive::run(self.options, site, report),
+            (Suite::Robustness, ..) => robustness::run(self.options, site, self.work, report),
             _ => Ok(()),
         }
     }

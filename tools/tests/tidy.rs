@@ -14,6 +14,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("framework", &[]),
     ("contract", &["framework"]),
+    ("faults", &["framework", "executor", "kernel"]),
     ("executor", &["framework"]),
     ("abi", &["framework"]),
     ("io", &["framework", "executor", "abi"]),

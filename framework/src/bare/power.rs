@@ -88,7 +88,10 @@ fn sleep(power: &Power) {
         write_u16(port, kept | kind);
         write_u16(port, kept | kind | SLEEP_ENABLE);
     }
-    pause();
+    // An emulator obeys when its own threads come to run, which on a busy host is not at once.
+    for _ in 0..100 {
+        pause();
+    }
 }
 
 pub(crate) fn reboot() -> ! {

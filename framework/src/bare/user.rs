@@ -52,6 +52,8 @@ const HALF: u32 = 47;
 const NO_FPU: usize = 7;
 const PROTECTION: u8 = 13;
 const PAGE_FAULT: usize = 14;
+/// The bit in a page fault's error code that tells that it was an access in user mode.
+const BY_USER: u64 = 4;
 
 /// Enters user mode until the next trap that concerns the kernel.
 #[inline]
@@ -146,6 +148,12 @@ fn other(vector: usize, fpu: &mut Fpu) -> Option<Trap> {
         let own = interrupt::interrupt(number);
         enable_interrupts();
         return (!own).then_some(Trap::Interrupt);
+    }
+    if vector == PAGE_FAULT && error & BY_USER == 0 {
+        // An access of the CPU's own for an instruction of the program, such as to a descriptor;
+        // QEMU also reads the frame of an `iret` so. No page that could be mapped would help.
+        enable_interrupts();
+        return Some(Trap::Exception(Exception { vector: PROTECTION, error: 0 }));
     }
     if vector == PAGE_FAULT {
         let at = VirtAddr::new(trap::page_fault_address());

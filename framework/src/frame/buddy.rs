@@ -13,16 +13,24 @@ pub(crate) struct Buddy {
     records: &'static [Meta],
     /// The first free block of each order; 0 for none (frame 0 is never managed).
     heads: [u32; ORDERS],
+    /// Blocks join to orders below this.
+    orders: usize,
     free: usize,
 }
 
 impl Buddy {
     pub(crate) const fn empty() -> Self {
-        Self { records: &[], heads: [0; ORDERS], free: 0 }
+        Self { records: &[], heads: [0; ORDERS], orders: ORDERS, free: 0 }
     }
 
     pub(crate) const fn new(records: &'static [Meta]) -> Self {
-        Self { records, heads: [0; ORDERS], free: 0 }
+        Self { records, heads: [0; ORDERS], orders: ORDERS, free: 0 }
+    }
+
+    /// One for a block of `order` frames that another allocator gave up. Its free blocks stay
+    /// smaller than that, so that they never look like the buddy of one of the other's.
+    pub(crate) const fn of_block(records: &'static [Meta], order: usize) -> Self {
+        Self { records, heads: [0; ORDERS], orders: order, free: 0 }
     }
 
     /// Frames that are free.
@@ -45,7 +53,7 @@ impl Buddy {
     /// Gives a block back.
     pub(crate) fn release(&mut self, mut frame: u32, mut order: usize) {
         self.free += 1 << order;
-        while order + 1 < ORDERS {
+        while order + 1 < self.orders {
             let buddy = frame ^ (1 << order);
             match self.records.get(buddy as usize) {
                 Some(record) if record.is_free(order) => self.unlink(buddy, order),
@@ -62,7 +70,7 @@ impl Buddy {
         while start < end {
             let aligned = start.trailing_zeros() as usize;
             let fitting = (end - start).ilog2() as usize;
-            let order = aligned.min(fitting).min(ORDERS - 1);
+            let order = aligned.min(fitting).min(self.orders - 1);
             self.release(start, order);
             start += 1 << order;
         }
@@ -122,6 +130,22 @@ mod tests {
             buddy.release(frame, 0);
         }
         assert_eq!(buddy.allocate(11), Some(1 << 11));
+    }
+
+    #[test]
+    fn a_block_that_was_given_up_stays_apart() {
+        let records = records(64);
+        let mut all = Buddy::new(records);
+        all.release_range(32, 64);
+        let start = all.allocate(4).expect("half of it");
+        let mut block = Buddy::of_block(records, 4);
+        block.release_range(start, start + 16);
+        let other = all.allocate(4).expect("the other half");
+        all.release(other, 4);
+        assert_eq!((all.free(), block.free()), (16, 16));
+        assert_eq!(all.allocate(5), None);
+        assert_eq!(block.allocate(4), None);
+        assert_eq!(block.allocate(3), Some(start + 8));
     }
 
     #[derive(Clone, Debug)]

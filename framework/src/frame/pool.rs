@@ -1,14 +1,15 @@
 //! The machine's frames: one buddy allocator, and a stack of single frames at each CPU.
 //!
-//! User memory may take frames only as long as a reserve is left, so that the kernel's own
-//! allocations, which are bounded by what user programs were admitted, practically never fail.
+//! The kernel has a reserve that user memory does not get, so that its own allocations, which are
+//! bounded by what user programs were admitted, practically never fail. It is one contiguous block,
+//! which user memory cannot break into single frames: the kernel also needs several in a row.
 
 use super::{
     buddy::Buddy,
     meta::{self, Meta},
 };
 use crate::cpu::{self, MAX_CPUS};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use spin::Mutex;
 
 /// Frames a CPU keeps at most, and how many go to and fro at once.
@@ -27,12 +28,15 @@ struct Stack {
 }
 
 static BUDDY: Mutex<Buddy> = Mutex::new(Buddy::empty());
+/// The reserve. Lock order: a stack, `BUDDY`; this one alone.
+static RESERVE: Mutex<Buddy> = Mutex::new(Buddy::empty());
+static RESERVE_START: AtomicU32 = AtomicU32::new(0);
+static RESERVE_LEN: AtomicU32 = AtomicU32::new(0);
 static STACKS: [Mutex<Stack>; MAX_CPUS] =
     [const { Mutex::new(Stack { len: 0, frames: [0; KEPT] }) }; MAX_CPUS];
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 /// What the buddy allocator has free, readable without its lock.
 static FREE: AtomicUsize = AtomicUsize::new(0);
-static RESERVE: AtomicUsize = AtomicUsize::new(0);
 
 /// On whose behalf a frame is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +58,23 @@ pub(crate) fn init(records: &'static [Meta], free: impl Iterator<Item = (u32, u3
     }
     let total = buddy.free();
     TOTAL.store(total, Ordering::Relaxed);
-    RESERVE
-        .store((total / RESERVE_PART).clamp(RESERVE_BOUNDS.0, RESERVE_BOUNDS.1), Ordering::Relaxed);
-    FREE.store(total, Ordering::Relaxed);
+    let wanted = (total / RESERVE_PART).clamp(RESERVE_BOUNDS.0, RESERVE_BOUNDS.1);
+    if let Some((start, order)) =
+        (1..=wanted.ilog2() as usize).rev().find_map(|order| Some((buddy.allocate(order)?, order)))
+    {
+        let mut reserve = RESERVE.lock();
+        *reserve = Buddy::of_block(records, order);
+        reserve.release_range(start, start + (1 << order));
+        RESERVE_START.store(start, Ordering::Relaxed);
+        RESERVE_LEN.store(1 << order, Ordering::Relaxed);
+    }
+    FREE.store(buddy.free(), Ordering::Relaxed);
+}
+
+/// Whether a frame belongs to the reserve.
+#[inline]
+fn is_reserved(frame: u32) -> bool {
+    frame.wrapping_sub(RESERVE_START.load(Ordering::Relaxed)) < RESERVE_LEN.load(Ordering::Relaxed)
 }
 
 /// Adds frames that were in use since boot.
@@ -74,7 +92,7 @@ pub(crate) fn take(purpose: Purpose) -> Option<u32> {
     #[cfg(not(target_os = "none"))]
     crate::machine::memory::ensure();
     let mut stack = STACKS[cpu::current().index()].lock();
-    if stack.len == 0 && !refill(&mut stack, purpose) {
+    if stack.len == 0 && !refill(&mut stack) {
         drop(stack);
         return take_last(purpose);
     }
@@ -85,6 +103,9 @@ pub(crate) fn take(purpose: Purpose) -> Option<u32> {
 /// Gives one frame back.
 #[inline]
 pub(crate) fn give(frame: u32) {
+    if is_reserved(frame) {
+        return give_reserved(frame);
+    }
     let mut stack = STACKS[cpu::current().index()].lock();
     if stack.len == KEPT {
         spill(&mut stack);
@@ -95,10 +116,14 @@ pub(crate) fn give(frame: u32) {
 }
 
 #[cold]
-fn refill(stack: &mut Stack, purpose: Purpose) -> bool {
+fn give_reserved(frame: u32) {
+    RESERVE.lock().release(frame, 0);
+}
+
+#[cold]
+fn refill(stack: &mut Stack) -> bool {
     let mut buddy = BUDDY.lock();
-    let floor = if purpose == Purpose::User { RESERVE.load(Ordering::Relaxed) } else { 0 };
-    while stack.len < BATCH && buddy.free() > floor {
+    while stack.len < BATCH {
         // A block of the right size gives neighbours, which join again when they come back.
         let Some(frame) = buddy.allocate(0) else { break };
         stack.frames[stack.len] = frame;
@@ -111,15 +136,15 @@ fn refill(stack: &mut Stack, purpose: Purpose) -> bool {
     len > 0
 }
 
-/// Looks for a frame in the stacks of the other CPUs.
+/// Looks for a frame in the stacks of the other CPUs, then in the reserve.
 #[cold]
 fn take_last(purpose: Purpose) -> Option<u32> {
     drain();
     let mut buddy = BUDDY.lock();
-    let floor = if purpose == Purpose::User { RESERVE.load(Ordering::Relaxed) } else { 0 };
-    let frame = if buddy.free() > floor { buddy.allocate(0) } else { None };
+    let frame = buddy.allocate(0);
     FREE.store(buddy.free(), Ordering::Relaxed);
-    frame
+    drop(buddy);
+    if frame.is_none() && purpose != Purpose::User { RESERVE.lock().allocate(0) } else { frame }
 }
 
 #[cold]
@@ -156,19 +181,21 @@ pub(crate) fn take_run(count: usize) -> Option<u32> {
     if order >= super::buddy::ORDERS {
         return None;
     }
-    take_run_once(count, order).or_else(|| {
-        drain();
-        take_run_once(count, order)
-    })
+    take_run_of(&BUDDY, count, order)
+        .or_else(|| {
+            drain();
+            take_run_of(&BUDDY, count, order)
+        })
+        .or_else(|| take_run_of(&RESERVE, count, order))
 }
 
 #[cfg(any(target_os = "none", test))]
-fn take_run_once(count: usize, order: usize) -> Option<u32> {
-    let mut buddy = BUDDY.lock();
+fn take_run_of(from: &Mutex<Buddy>, count: usize, order: usize) -> Option<u32> {
+    let mut buddy = from.lock();
     let first = buddy.allocate(order)?;
     let end = first + (1 << order);
     buddy.release_range(first + u32::try_from(count).ok()?, end);
-    FREE.store(buddy.free(), Ordering::Relaxed);
+    note_free(from, &buddy);
     Some(first)
 }
 
@@ -176,9 +203,18 @@ fn take_run_once(count: usize, order: usize) -> Option<u32> {
 /// Gives a run back, or a part of one.
 pub(crate) fn give_run(first: u32, count: usize) {
     let Ok(count) = u32::try_from(count) else { return };
-    let mut buddy = BUDDY.lock();
+    let to = if is_reserved(first) { &RESERVE } else { &BUDDY };
+    let mut buddy = to.lock();
     buddy.release_range(first, first + count);
-    FREE.store(buddy.free(), Ordering::Relaxed);
+    note_free(to, &buddy);
+}
+
+/// Keeps what can be read without the lock; the reserve has nothing of the kind.
+#[cfg(any(target_os = "none", test))]
+fn note_free(of: &Mutex<Buddy>, buddy: &Buddy) {
+    if core::ptr::eq(of, &BUDDY) {
+        FREE.store(buddy.free(), Ordering::Relaxed);
+    }
 }
 
 /// All frames.
@@ -191,15 +227,16 @@ pub(crate) fn total() -> usize {
 /// Free frames, exactly at the moment when each stack was looked at.
 pub(crate) fn free() -> usize {
     let kept: usize = STACKS.iter().map(|stack| stack.lock().len).sum();
-    FREE.load(Ordering::Relaxed) + kept
+    let reserved = RESERVE.lock().free();
+    FREE.load(Ordering::Relaxed) + kept + reserved
 }
 
 /// Frames that user memory may still take; cheap, not counting what the CPUs keep.
 pub(crate) fn available() -> usize {
-    FREE.load(Ordering::Relaxed).saturating_sub(RESERVE.load(Ordering::Relaxed))
+    FREE.load(Ordering::Relaxed)
 }
 
 /// Frames kept back from user memory.
 pub(crate) fn reserve() -> usize {
-    RESERVE.load(Ordering::Relaxed)
+    RESERVE_LEN.load(Ordering::Relaxed) as usize
 }

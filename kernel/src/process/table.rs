@@ -121,7 +121,9 @@ impl Entries {
     ///
     /// # Errors
     /// - `EAGAIN`: all numbers are in use.
+    /// - `ENOMEM`: no memory for a larger table.
     pub fn allocate(&mut self) -> Result<Pid> {
+        self.slots.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         for _ in 0..PID_MAX {
             let number = self.next;
             self.next = if number + 1 >= PID_MAX { RESERVED_PIDS } else { number + 1 };

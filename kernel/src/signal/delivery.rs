@@ -157,7 +157,11 @@ fn run_handler(thread: &mut Thread, info: &Info, action: &Action) {
     let blocked = thread.tcb.blocked();
     let to_restore = thread.saved_mask.lock().take().unwrap_or(blocked);
     if frame::push(thread, info, action, to_restore).is_err() {
-        // There is no room for the frame: the program cannot go on.
+        // There is no room for the frame: the program cannot go on. For the handler of this very
+        // signal there would be none again.
+        if signal == Signal::SEGV {
+            thread.process().actions.lock().set(signal, Action::default());
+        }
         force(thread, Info::fault(Signal::SEGV, super::code::KERNEL, framework::VirtAddr::new(0)));
         return;
     }

@@ -48,7 +48,7 @@ impl Root {
     /// Makes the mount.
     pub(super) fn make(&self) -> Result<Arc<Mount>> {
         match self {
-            Self::Memory => super::make_root(),
+            Self::Memory => super::make_root(0),
             Self::HostWritable(node) => {
                 let flags = MountFlags::RELATIVE_ACCESS_TIME;
                 fs::hostfs::mount_writable(Arc::clone(node), b"host", flags)

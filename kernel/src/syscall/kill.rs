@@ -7,7 +7,7 @@ use crate::{
     thread::{Tcb, Thread},
 };
 use abi::{Errno, Pid, Result, Signal};
-use alloc::sync::Arc;
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
 pub(super) const ROWS: &[Row] = &[
     row!(62 "kill" (pid: i32, number: i32) => kill, Full),
@@ -44,38 +44,54 @@ fn send(thread: &Thread, target: &Arc<Process>, signal: Option<Signal>) -> Resul
 ///
 /// Source: kill(2)
 fn kill(thread: &Thread, pid: i32, number: i32) -> Result<()> {
-    let pids = &thread.system.pids;
-    let targets = match pid {
-        i32::MIN => return Err(Errno::ESRCH),
-        1.. => {
-            // A thread's number stands for its process.
-            let pid = Pid::new(pid).ok_or(Errno::ESRCH)?;
-            let process = pids.process(pid).or_else(|| pids.thread(pid).map(|t| t.process.clone()));
-            let signal = parse(number)?;
-            return send(thread, &process.ok_or(Errno::ESRCH)?, signal);
-        }
-        0 => thread.process().group().members(),
-        -1 => {
-            let own = thread.process();
-            let mut all = pids.processes();
-            all.retain(|process| !process.is_init() && !Arc::ptr_eq(process, own));
-            all
-        }
-        _ => {
-            let pid = Pid::new(-pid).ok_or(Errno::ESRCH)?;
-            pids.group(pid).map(|group| group.members()).unwrap_or_default()
-        }
-    };
     let signal = parse(number)?;
+    if pid > 0 {
+        // A thread's number stands for its process.
+        let pids = &thread.system.pids;
+        let pid = Pid::new(pid).ok_or(Errno::ESRCH)?;
+        let process = pids.process(pid).or_else(|| pids.thread(pid).map(|t| t.process.clone()));
+        return send(thread, &process.ok_or(Errno::ESRCH)?, signal);
+    }
     let mut result = Err(Errno::ESRCH);
-    for target in &targets {
-        match send(thread, target, signal) {
-            Ok(()) => result = Ok(()),
-            Err(errno) if result.is_err() => result = Err(errno),
-            Err(_) => {}
+    let mut reached = BTreeSet::new();
+    // Again, until nobody is new: a process that has its signal makes no child any more, but one
+    // that had none yet may have made some meanwhile.
+    for _ in 0..ROUNDS {
+        let before = reached.len();
+        for target in targets(thread, pid)? {
+            if !reached.insert(target.pid) {
+                continue;
+            }
+            match send(thread, &target, signal) {
+                Ok(()) => result = Ok(()),
+                Err(errno) if result.is_err() => result = Err(errno),
+                Err(_) => {}
+            }
+        }
+        if reached.len() == before {
+            break;
         }
     }
     result
+}
+
+/// How often [`kill`] looks for new members: programs that catch the signal may go on for ever.
+const ROUNDS: usize = 64;
+
+/// Who is meant by a number that is not a process's, at one moment of the table.
+fn targets(thread: &Thread, pid: i32) -> Result<Vec<Arc<Process>>> {
+    let own = thread.process();
+    if pid == -1 {
+        let mut all = thread.system.pids.processes();
+        all.retain(|process| !process.is_init() && !Arc::ptr_eq(process, own));
+        return Ok(all);
+    }
+    let group = match pid {
+        0 => own.group().pid,
+        _ => pid.checked_neg().and_then(Pid::new).ok_or(Errno::ESRCH)?,
+    };
+    let entries = thread.system.pids.lock();
+    Ok(entries.group(group).map(|group| group.members()).unwrap_or_default())
 }
 
 /// Finds a thread, of process `pid` if that is given.

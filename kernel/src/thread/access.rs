@@ -23,7 +23,7 @@ impl Thread {
         self.memory.try_fault(&fault).map_err(|error| match error {
             FaultError::OutOfMemory => {
                 // If the victim is this process, it ends on its way out of the call.
-                super::exit::kill_largest(self.system);
+                super::oom::kill_largest(self.system);
                 Errno::ENOMEM
             }
             _ => Errno::EFAULT,

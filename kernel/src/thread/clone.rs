@@ -166,6 +166,7 @@ pub fn clone<'a>(thread: &'a Thread, request: &CloneRequest) -> Result<Outcome<'
     }
     check_process_limit(thread)?;
     let flags = request.flags;
+    check_memory(flags)?;
     let pidfd = request.pidfd.map(|at| thread.reserve_pidfd(at)).transpose()?;
     let made = make(thread, request);
     let (mut child, parent) = made.inspect_err(|_| {
@@ -204,6 +205,19 @@ fn check_process_limit(thread: &Thread) -> Result<()> {
     let count: usize =
         processes.iter().filter(of_user).map(|process| process.threads.lock().live.len()).sum();
     if count as u64 >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
+}
+
+/// Frames that a process takes at least: tables, kernel records, the first pages it writes.
+const FRAMES_OF_PROCESS: usize = 32;
+/// The part of memory that is left to the threads there are: each new one is refused before.
+const KEPT_PART: usize = 64;
+
+/// Refuses what memory would not suffice for: a fork that fails is an error that programs handle,
+/// a fork that succeeds and then finds no page is the end of some process.
+fn check_memory(flags: CloneFlags) -> Result<()> {
+    let own = if flags.contains(CloneFlags::VM) { 1 } else { FRAMES_OF_PROCESS };
+    let kept = framework::frame::stats().total / KEPT_PART;
+    if framework::frame::can_allocate(own + kept) { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
 /// Makes the child with all it shares or copies, and enters it into the table.
@@ -257,6 +271,10 @@ fn enter(
     let own = thread.process();
     let name = thread.tcb.view.lock().name;
     let mut entries = thread.system.pids.lock();
+    // A signal to a group that came since the first look has not reached the child.
+    if thread.tcb.work().intersects(Work::SIGNAL | Work::EXIT) {
+        return Err(Errno::ERESTARTNOINTR);
+    }
     let tid = entries.allocate()?;
     let is_thread = flags.contains(CloneFlags::THREAD);
     let process = if is_thread { Arc::clone(own) } else { new_process(thread, request, tid) };

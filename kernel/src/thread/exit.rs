@@ -5,9 +5,8 @@ use crate::{
     file::FdTable,
     process::{Entries, ExitStatus, Group, Process},
     signal::{self, Flags, IGNORE, Info},
-    system::System,
 };
-use abi::{Events, Pid, Signal};
+use abi::{Events, Signal};
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
@@ -198,32 +197,4 @@ impl Process {
         entries.release(group.pid);
         entries.release(group.session.pid);
     }
-}
-
-/// Kills the process that holds most memory: there is none left. Returns who it was.
-pub fn kill_largest(system: &System) -> Option<Pid> {
-    let processes = system.pids.processes();
-    // One at a time: who is ending already gives its memory back first.
-    let ending = |process: &&Arc<Process>| {
-        let threads = process.threads.lock();
-        threads.exiting.is_some() && !threads.live.is_empty()
-    };
-    if let Some(victim) = processes.iter().find(ending) {
-        return Some(victim.pid);
-    }
-    let candidates = processes.iter().filter(|process| !process.is_init());
-    let sized = candidates.filter_map(|process| {
-        let thread = process.main_thread()?;
-        let memory = thread.view.lock().memory.clone()?;
-        Some((memory.badness(), process, thread))
-    });
-    let (pages, victim, thread) = sized.max_by_key(|(pages, ..)| *pages)?;
-    log::error!(
-        "out of memory: killed {} ({}), {} KiB",
-        victim.pid.get(),
-        thread.name(),
-        pages * 4
-    );
-    victim.begin_exit(ExitStatus::Killed { signal: Signal::KILL, core: false });
-    Some(victim.pid)
 }

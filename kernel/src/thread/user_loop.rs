@@ -1,6 +1,6 @@
 //! The life of a thread: run user code, carry out what it traps for, look at what came up.
 
-use super::{Thread, Work, exit};
+use super::{Thread, Work, oom};
 use crate::{
     memory::FaultError,
     signal::{self, Info, Interrupted, TrapInfo, code},
@@ -148,7 +148,7 @@ impl Thread {
             Err(FaultError::Bus) => (Signal::BUS, code::BUS_ADRERR),
             Err(FaultError::OutOfMemory) => {
                 // The access is tried again once the victim has given its memory back.
-                if exit::kill_largest(self.system).is_none() {
+                if oom::kill_largest(self.system).is_none() {
                     self.tcb.set_work(Work::EXIT);
                 }
                 return Memory::IsShort;
