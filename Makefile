@@ -25,7 +25,7 @@ MEBIBYTES := $(shell echo '$(MEM)' | sed -n 's/^\([1-9][0-9]*\)[Mm]$$/\1/p; s/^\
 ifneq ($(filter run run-linux,$(MAKECMDGOALS)),)
   $(if $(filter $(MACHINE),q35 microvm),,$(error MACHINE=$(MACHINE): it can be q35 or microvm))
   $(if $(filter $(SMP),$(shell seq 16)),,$(error SMP=$(SMP): a machine has 1 to 16 CPUs))
-  $(if $(filter $(MEBIBYTES),$(shell seq 7)),$(error MEM=$(MEM): the machine needs 8M at least))
+  $(if $(filter $(MEBIBYTES),$(shell seq 11)),$(error MEM=$(MEM): the machine needs 12M at least))
   $(if $(MEBIBYTES),,$(error MEM=$(MEM): a size is written 512M or 2G))
   $(if $(INITRD),$(if $(wildcard $(INITRD)),,$(error INITRD=$(INITRD): there is no such file)))
   $(foreach disk,$(DISK),$(if $(wildcard $(disk)),,$(error DISK=$(disk): there is no such file)))

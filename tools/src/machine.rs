@@ -121,7 +121,7 @@ impl Machine {
         };
         let files = [&self.kernel].into_iter().chain(&self.initrd);
         let sizes = files.map(|file| fs::metadata(file).map_or(0, |data| data.len()));
-        let needed = sizes.sum::<u64>().div_ceil(1 << 20) + 1;
+        let needed = sizes.sum::<u64>().div_ceil(1 << 20) + 2;
         if memory < needed {
             bail!("the kernel and its RAM disk need {needed}M of memory, not {}", self.memory);
         }

@@ -22,18 +22,19 @@ const BARE: &str = "x86_64-unknown-none";
 /// The status of a panic.
 const PANIC: u8 = 101;
 
-/// What is done, what the report says of it, and a function of its backtrace.
+/// What is done, what the report says of it, and a function of its backtrace; a jump to where no code
+/// is leaves no frame, so its caller's caller is the first.
 const FAULTS: &[(&str, &str, &str)] = &[
     ("panic", "as it was asked to", "sabotage"),
     // The error code of a page fault (SDM 3A, 4.7): 1 it is mapped, 2 a store, 0x10 a fetch.
     ("write-code", "error 0x3", "store"),
     ("write-constant", "error 0x3", "store"),
     ("write-nowhere", "page fault in kernel mode at 0x10, error 0x2", "store"),
-    ("run-heap", "error 0x11", "call"),
-    ("run-stack", "error 0x11", "call"),
+    ("run-heap", "error 0x11", "sabotage"),
+    ("run-stack", "error 0x11", "sabotage"),
     ("read-user", "page fault in kernel mode at 0x100000, error 0x1", "load"),
     ("write-user", "page fault in kernel mode at 0x100000, error 0x3", "store"),
-    ("run-user", "page fault in kernel mode at 0x100000, error 0x11", "call"),
+    ("run-user", "page fault in kernel mode at 0x100000, error 0x11", "sabotage"),
     ("stack", "double fault, as a full kernel stack causes it", "deeper"),
     ("bad-opcode", "exception 6 in kernel mode", "sabotage"),
 ];

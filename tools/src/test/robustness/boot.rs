@@ -135,9 +135,9 @@ fn memory(plain: &[u8]) -> Vec<Case> {
     };
     vec![
         case("16M", alive("")),
-        case("8M", alive("")),
+        case("12M", alive("")),
+        case("7M", stops("KiB memory are free")),
         case("6M", stops("KiB memory are free")),
-        case("5M", stops("KiB memory are free")),
     ]
 }
 
