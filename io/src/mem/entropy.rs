@@ -49,6 +49,11 @@ impl Entropy {
         self.stream().next_u64()
     }
 
+    /// Bytes for several needs at once: most of what a request costs is its beginning.
+    pub fn draw(&self) -> Draw {
+        Draw(self.stream())
+    }
+
     /// Fills the sink.
     ///
     /// # Errors
@@ -100,6 +105,22 @@ impl Entropy {
             state.reseed(now);
         }
         state.take_stream()
+    }
+}
+
+/// What [`Entropy::draw`] gives.
+#[derive(Debug)]
+pub struct Draw(ChaCha20Rng);
+
+impl Draw {
+    /// Fills `bytes`.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
+    /// A random word.
+    pub fn word(&mut self) -> u64 {
+        self.0.next_u64()
     }
 }
 

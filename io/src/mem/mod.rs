@@ -6,5 +6,5 @@ mod kmsg;
 mod log_ring;
 
 pub use device::MemDevice;
-pub use entropy::Entropy;
+pub use entropy::{Draw, Entropy};
 pub use kmsg::{KernelLog, KmsgFile, Seek};

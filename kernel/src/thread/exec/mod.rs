@@ -19,6 +19,7 @@ use abi::{Errno, Events, Result, Signal};
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 use framework::VirtAddr;
+use io::mem::Draw;
 
 pub use find::{Start, find, no_arguments};
 
@@ -60,12 +61,14 @@ pub async fn exec(thread: &mut Thread, program: &Program) -> Result<usize> {
         secure: gained,
         min_signal_stack: 2048 + framework::UserContext::fpu_size(),
     };
-    let memory = new_memory(thread)?;
-    let mut seed = [0; 24];
-    thread.system.random.fill(&mut seed);
-    let mut random = [0; 16];
-    random.copy_from_slice(&seed[..16]);
-    let stack_shift = usize::from(u16::from_ne_bytes([seed[16], seed[17]]) & 0x1ff0);
+    let (mut random, mut shift) = ([0; 16], [0; 2]);
+    let memory = {
+        let mut draw = thread.system.random.draw();
+        draw.fill(&mut random);
+        draw.fill(&mut shift);
+        new_memory(thread, &mut draw)?
+    };
+    let stack_shift = usize::from(u16::from_ne_bytes(shift) & 0x1ff0);
     let loaded = memory.load(&LoadRequest {
         program: &program.executable,
         interpreter: program.interpreter.as_ref(),
@@ -103,7 +106,7 @@ fn base_name(path: &[u8]) -> &[u8] {
 }
 
 /// An empty address space under the process's limits.
-fn new_memory(thread: &Thread) -> Result<Arc<Memory>> {
+fn new_memory(thread: &Thread, draw: &mut Draw) -> Result<Arc<Memory>> {
     let limits = *thread.process().limits.lock();
     let of = |resource: Resource| limits.get(resource).soft.into();
     let memory_limits = Limits {
@@ -112,11 +115,7 @@ fn new_memory(thread: &Thread) -> Result<Arc<Memory>> {
         stack: of(Resource::Stack),
         locked: of(Resource::LockedMemory),
     };
-    let mut random = || {
-        let mut bytes = [0; 8];
-        thread.system.random.fill(&mut bytes);
-        u64::from_ne_bytes(bytes)
-    };
+    let mut random = || draw.word();
     let stack_limit = limits.get(Resource::Stack).soft;
     let randomized = !thread.process().has_fixed_layout();
     let layout = Layout::new(stack_limit, randomized.then_some(&mut random));
