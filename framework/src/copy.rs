@@ -96,6 +96,7 @@ impl VmSpace {
     }
 
     /// Sets `len` bytes of user memory to zero.
+    #[inline]
     pub fn zero(&self, to: VirtAddr, len: usize) -> Result<(), Fault> {
         outcome(to, len, self.zero_raw(to, len), true)
     }
@@ -122,6 +123,7 @@ impl VmSpace {
         beyond + unsafe { copy::write(self, to, from, len - beyond) }
     }
 
+    #[inline]
     fn zero_raw(&self, to: VirtAddr, len: usize) -> usize {
         let beyond = beyond(to, len);
         beyond + copy::zero(self, to, len - beyond)

@@ -61,6 +61,31 @@ macro_rules! try_access {
     }};
 }
 
+/// Loads `len` bytes, if that is one instruction and they are there.
+#[inline]
+fn load(from: VirtAddr, len: usize) -> Option<u64> {
+    let (from, mut value) = (from.get(), 0u64);
+    let failed = match len {
+        1 => try_access!("mov {value:l}, [{from}]", value = inout(reg) value, from = in(reg) from),
+        4 => try_access!("mov {value:e}, [{from}]", value = inout(reg) value, from = in(reg) from),
+        8 => try_access!("mov {value}, [{from}]", value = inout(reg) value, from = in(reg) from),
+        _ => true,
+    };
+    (!failed).then_some(value)
+}
+
+/// Stores the low `len` bytes, if that is one instruction and user memory takes them; whether it did.
+#[inline]
+fn store(to: VirtAddr, value: u64, len: usize) -> bool {
+    let to = to.get();
+    !match len {
+        1 => try_access!("mov [{to}], {value:l}", value = in(reg) value, to = in(reg) to),
+        4 => try_access!("mov [{to}], {value:e}", value = in(reg) value, to = in(reg) to),
+        8 => try_access!("mov [{to}], {value}", value = in(reg) value, to = in(reg) to),
+        _ => true,
+    }
+}
+
 /// Copies from user memory; returns how many bytes are left after a fault.
 ///
 /// # Safety
@@ -68,18 +93,10 @@ macro_rules! try_access {
 #[inline]
 pub(crate) unsafe fn read(space: &VmSpace, from: VirtAddr, to: *mut u8, len: usize) -> usize {
     space.activate();
-    if len == 8 || len == 4 {
-        let mut value = 0u64;
-        let failed = if len == 8 {
-            try_access!("mov {value}, [{from}]", value = inout(reg) value, from = in(reg) from.get())
-        } else {
-            try_access!("mov {value:e}, [{from}]", value = inout(reg) value, from = in(reg) from.get())
-        };
-        if !failed {
-            // SAFETY: the target has `len` bytes, which is at most 8.
-            unsafe { to.copy_from_nonoverlapping((&raw const value).cast(), len) };
-            return 0;
-        }
+    if let Some(value) = load(from, len) {
+        // SAFETY: the target has `len` bytes, which is at most 8.
+        unsafe { to.copy_from_nonoverlapping((&raw const value).cast(), len) };
+        return 0;
     }
     let from = core::ptr::with_exposed_provenance(from.get());
     allow();
@@ -96,16 +113,11 @@ pub(crate) unsafe fn read(space: &VmSpace, from: VirtAddr, to: *mut u8, len: usi
 #[inline]
 pub(crate) unsafe fn write(space: &VmSpace, to: VirtAddr, from: *const u8, len: usize) -> usize {
     space.activate();
-    if len == 8 || len == 4 {
+    if matches!(len, 1 | 4 | 8) {
         let mut value = 0u64;
         // SAFETY: the source has `len` bytes, which is at most 8.
         unsafe { from.copy_to_nonoverlapping((&raw mut value).cast(), len) };
-        let failed = if len == 8 {
-            try_access!("mov [{to}], {value}", value = in(reg) value, to = in(reg) to.get())
-        } else {
-            try_access!("mov [{to}], {value:e}", value = in(reg) value, to = in(reg) to.get())
-        };
-        if !failed {
+        if store(to, value, len) {
             return 0;
         }
     }
@@ -118,8 +130,12 @@ pub(crate) unsafe fn write(space: &VmSpace, to: VirtAddr, from: *const u8, len: 
 }
 
 /// Clears user memory; returns how many bytes are left after a fault.
+#[inline]
 pub(crate) fn zero(space: &VmSpace, to: VirtAddr, len: usize) -> usize {
     space.activate();
+    if store(to, 0, len) {
+        return 0;
+    }
     allow();
     // SAFETY: the range is in the user half, and user memory is allowed now.
     let left = unsafe { bytes::zero(core::ptr::with_exposed_provenance_mut(to.get()), len) };

@@ -47,6 +47,9 @@ pub struct File {
     object: Object,
     /// Flags of open(2); those of an [`OpenFile`] are in there.
     flags: AtomicU32,
+    /// What it was opened for, which no flag changes.
+    readable: bool,
+    writable: bool,
     /// The place it was opened at.
     path: Path,
     /// Who is told about readiness (`F_SETOWN`, `O_ASYNC`).
@@ -103,8 +106,15 @@ impl File {
     /// A file for `object`, opened at `path` with flags of open(2); close-on-exec belongs to the
     /// descriptor.
     pub fn new(object: Object, flags: OpenFlags, path: Path) -> Arc<Self> {
+        let opened = match &object {
+            Object::Node(node) => node.flags(),
+            Object::Pipe(pipe) => pipe.flags(),
+            _ => flags,
+        };
         Arc::new(Self {
             object,
+            readable: opened.readable(),
+            writable: opened.writable(),
             flags: AtomicU32::new((flags - OpenFlags::CLOSE_ON_EXEC).bits()),
             path,
             owner: spin::Mutex::new(Owner::default()),
@@ -192,14 +202,16 @@ impl File {
 
     /// # Errors
     /// - `EBADF`: not open for reading.
+    #[inline]
     pub fn check_readable(&self) -> Result<()> {
-        if self.flags().readable() { Ok(()) } else { Err(Errno::EBADF) }
+        if self.readable { Ok(()) } else { Err(Errno::EBADF) }
     }
 
     /// # Errors
     /// - `EBADF`: not open for writing.
+    #[inline]
     pub fn check_writable(&self) -> Result<()> {
-        if self.flags().writable() { Ok(()) } else { Err(Errno::EBADF) }
+        if self.writable { Ok(()) } else { Err(Errno::EBADF) }
     }
 
     /// Reads at the offset, if it has one. Returns all that the sink has got.

@@ -6,8 +6,8 @@
 //!                 │   │ EAGAIN, may wait ──▶ Waiting: register, try, wait
 //!                 └───┘ MISS ──▶ Waiting: await the fill, try
 //! ```
-//! A short transfer of a pipe goes without sink, source and caller as long as nothing is out of the
-//! ordinary.
+//! A short transfer of a pipe or a memory device goes without sink, source and caller as long as
+//! nothing is out of the ordinary.
 //! The first attempt builds no future and allocates nothing. Only the wait can be interrupted: what
 //! was transferred before a signal is the call's result.
 
@@ -26,8 +26,9 @@ use core::{
     time::Duration,
 };
 use executor::{sleep_until, timer::Sleep, wait::Place};
-use framework::{Instant, Sink, Source, copy::Segment};
+use framework::{Instant, PAGE_SIZE, Sink, Source, copy::Segment};
 use fs::{Caller, Miss, pipe::Piece};
+use io::mem::MemDevice;
 use net::unix::Ancillary;
 use smallvec::SmallVec;
 
@@ -53,17 +54,23 @@ enum Stop {
 
 /// How far the attempts of one call got.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     done: usize,
     progress: Progress,
 }
 
 /// One direction of transfer.
-trait Direction: Send + Sync + 'static {
+pub(crate) trait Direction: Send + Sync + 'static {
     /// What an attempt waits for.
     const EVENTS: Events;
     /// Whether it can make a file larger.
     const GROWS: bool;
+
+    /// Whether a file is open for it.
+    ///
+    /// # Errors
+    /// - `EBADF`: it is not.
+    fn check(file: &File) -> Result<()>;
 
     /// The whole call, if it is a short one.
     fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece;
@@ -91,22 +98,34 @@ trait Direction: Send + Sync + 'static {
 }
 
 /// What stays the same over the attempts of one call.
-struct Call {
+pub(crate) struct Call {
     file: Arc<File>,
     at: At,
 }
 
-struct In;
-struct Out;
+/// Bytes go from the file to memory.
+pub(crate) struct In;
+/// Bytes go from memory to the file.
+pub(crate) struct Out;
 
 impl Direction for In {
     const EVENTS: Events = Events::IN.union(Events::ERR).union(Events::HUP).union(Events::RDHUP);
     const GROWS: bool = false;
 
     #[inline]
+    fn check(file: &File) -> Result<()> {
+        file.check_readable()
+    }
+
+    #[inline]
     fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece {
-        match (file.object(), segments) {
-            (Object::Pipe(pipe), &[(at, len)]) => pipe.read_piece(thread.memory.space(), at, len),
+        let &[(at, len)] = segments else { return Piece::Other };
+        let space = thread.memory.space();
+        match file.object() {
+            Object::Memory(MemDevice::Zero) if len <= PAGE_SIZE => {
+                space.zero(at, len).map_or(Piece::Other, |()| Piece::Done(len))
+            }
+            Object::Pipe(pipe) => pipe.read_piece(space, at, len),
             _ => Piece::Other,
         }
     }
@@ -158,9 +177,16 @@ impl Direction for Out {
     const GROWS: bool = true;
 
     #[inline]
+    fn check(file: &File) -> Result<()> {
+        file.check_writable()
+    }
+
+    #[inline]
     fn piece(thread: &Thread, file: &File, segments: &[Segment]) -> Piece {
-        match (file.object(), segments) {
-            (Object::Pipe(pipe), &[(at, len)]) => pipe.write_piece(thread.memory.space(), at, len),
+        let &[(at, len)] = segments else { return Piece::Other };
+        match file.object() {
+            Object::Memory(MemDevice::Null | MemDevice::Zero) => Piece::Done(len),
+            Object::Pipe(pipe) => pipe.write_piece(thread.memory.space(), at, len),
             _ => Piece::Other,
         }
     }
@@ -208,32 +234,38 @@ impl Direction for Out {
     }
 }
 
-/// Reads into `segments`; the file is open for reading.
+/// Carries out a transfer between `segments` and a file that is open for it; sends `SIGPIPE` and
+/// `SIGXFSZ` where Linux does.
 ///
 /// # Errors
-/// Those of [`File::read`]; `EAGAIN` only if the file is non-blocking.
-pub fn read(thread: &Thread, file: Arc<File>, at: At, segments: Segments) -> Result<Outcome<'_>> {
-    transfer::<In>(thread, file, at, segments)
-}
-
-/// Writes from `segments`, the file being open for writing; sends `SIGPIPE` and `SIGXFSZ` where Linux does.
-///
-/// # Errors
-/// Those of [`File::write`]; `EAGAIN` only if the file is non-blocking.
-pub fn write(thread: &Thread, file: Arc<File>, at: At, segments: Segments) -> Result<Outcome<'_>> {
-    transfer::<Out>(thread, file, at, segments)
-}
-
+/// Those of [`File::read`] and [`File::write`]; `EAGAIN` only if the file is non-blocking.
 #[inline]
-fn transfer<D: Direction>(
+pub(crate) fn transfer<D: Direction>(
     thread: &Thread,
     file: Arc<File>,
     at: At,
-    segments: Segments,
+    segments: impl AsRef<[Segment]> + Into<Segments>,
 ) -> Result<Outcome<'_>> {
-    let call = Call { file, at };
+    let short = match at {
+        At::Offset => D::piece(thread, &file, segments.as_ref()),
+        At::Position(_) => Piece::Other,
+    };
+    match short {
+        Piece::Done(count) => Ok(Outcome::Done(count)),
+        Piece::NotReady if !file.is_non_blocking() => {
+            let call = Call { file, at };
+            let (segments, state) = (segments.into(), State::default());
+            Ok(Outcome::Wait(Waiting::<D>::boxed(thread, call, segments, state, Stop::NotReady)))
+        }
+        Piece::NotReady | Piece::Other => long::<D>(thread, Call { file, at }, segments.into()),
+    }
+}
+
+/// The long way of a transfer.
+#[inline(never)]
+fn long<D: Direction>(thread: &Thread, call: Call, segments: Segments) -> Result<Outcome<'_>> {
     let mut state = State::default();
-    match attempt::<D>(&call, thread, &segments, &mut state) {
+    match step::<D>(&call, thread, &segments, &mut state) {
         Ok(result) => result.map(Outcome::Done),
         Err(stop) => match D::timeout(&call.file) {
             Some(timeout) => D::within(timeout, thread, call.file, segments, state.done),

@@ -2,24 +2,31 @@
 
 use super::{Outcome, Row, UserPtr, row};
 use crate::{
-    file::{At, File, Segments, transfer},
+    file::{
+        At, File, Segments,
+        transfer::{Direction, In, Out, transfer},
+    },
     thread::Thread,
 };
 use abi::{Errno, Fd, Result, file::Iovec};
 use alloc::sync::Arc;
-use framework::VirtAddr;
+use framework::{VirtAddr, copy::Segment};
 use fs::Whence;
 
 pub(super) const ROWS: &[Row] = &[
-    row!(0 "read" (fd: Fd, buf: UserPtr<u8>, count: usize) => read, Full),
-    row!(1 "write" (fd: Fd, buf: UserPtr<u8>, count: usize) => write, Full),
+    row!(0 "read" (fd: Fd, buf: UserPtr<u8>, count: usize) => plain::<In>, Full),
+    row!(1 "write" (fd: Fd, buf: UserPtr<u8>, count: usize) => plain::<Out>, Full),
     row!(8 "lseek" (fd: Fd, offset: i64, whence: u32) => lseek, Full),
-    row!(17 "pread64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64) => pread64, Full),
-    row!(18 "pwrite64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64) => pwrite64, Full),
-    row!(19 "readv" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => readv, Full),
-    row!(20 "writev" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => writev, Full),
-    row!(295 "preadv" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => preadv, Full),
-    row!(296 "pwritev" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64) => pwritev, Full),
+    row!(17 "pread64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64)
+        => positioned::<In>, Full),
+    row!(18 "pwrite64" (fd: Fd, buf: UserPtr<u8>, count: usize, offset: i64)
+        => positioned::<Out>, Full),
+    row!(19 "readv" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => vector::<In>, Full),
+    row!(20 "writev" (fd: Fd, iov: UserPtr<Iovec>, count: usize) => vector::<Out>, Full),
+    row!(295 "preadv" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64)
+        => positioned_vector::<In>, Full),
+    row!(296 "pwritev" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64)
+        => positioned_vector::<Out>, Full),
     row!(327 "preadv2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
         => preadv2, Partial, "RWF_NOWAIT looks at readiness before the call"),
     row!(328 "pwritev2" (fd: Fd, iov: UserPtr<Iovec>, count: usize, low: i64, _high: i64, flags: u32)
@@ -31,36 +38,39 @@ const MAX_COUNT: usize = 0x7fff_f000;
 /// The most segments of one call (`IOV_MAX`).
 const IOV_MAX: usize = 1024;
 
-/// Reads up to `count` bytes from `fd` into `buf`; returns how many, 0 at end of file.
+/// Reads up to `count` bytes from `fd` into `buf`, or writes them from there; returns how many, 0 at
+/// the end of the file.
 ///
 /// # Errors
-/// - `EBADF`: `fd` is not open for reading.
+/// - `EBADF`: `fd` is not open for it.
 /// - `EFAULT`: `buf` is not user memory.
-/// - `EAGAIN`: no data, and the file is non-blocking.
+/// - `EAGAIN`: it would have to wait, and the file is non-blocking.
 /// - `EINTR`: a signal came before the first byte.
 /// - `EISDIR`: a directory.
-///
-/// Source: read(2)
-fn read(thread: &Thread, fd: Fd, buf: UserPtr<u8>, count: usize) -> Result<Outcome<'_>> {
-    let file = readable(thread, fd)?;
-    transfer::read(thread, file, At::Offset, one(buf, count)?)
-}
-
-/// Writes up to `count` bytes from `buf` to `fd`; returns how many.
-///
-/// # Errors
-/// - `EBADF`: `fd` is not open for writing.
-/// - `EFAULT`: `buf` is not user memory.
 /// - `EPIPE`: nobody will read it; `SIGPIPE` too.
 /// - those of the file system.
 ///
-/// Source: write(2)
-fn write(thread: &Thread, fd: Fd, buf: UserPtr<u8>, count: usize) -> Result<Outcome<'_>> {
-    let file = writable(thread, fd)?;
-    transfer::write(thread, file, At::Offset, one(buf, count)?)
+/// Source: read(2), write(2)
+#[inline]
+fn plain<D: Direction>(
+    thread: &Thread,
+    fd: Fd,
+    buf: UserPtr<u8>,
+    count: usize,
+) -> Result<Outcome<'_>> {
+    let file = open_for::<D>(thread, fd)?;
+    transfer::<D>(thread, file, At::Offset, [segment(buf, count)?])
 }
 
-fn pread64(
+/// The same at `offset`, the file's own staying as it is.
+///
+/// # Errors
+/// As for [`plain`], and:
+/// - `EINVAL`: the offset is negative.
+/// - `ESPIPE`: the file has no offsets.
+///
+/// Source: pread(2)
+fn positioned<D: Direction>(
     thread: &Thread,
     fd: Fd,
     buf: UserPtr<u8>,
@@ -68,31 +78,26 @@ fn pread64(
     offset: i64,
 ) -> Result<Outcome<'_>> {
     let at = position(offset)?;
-    transfer::read(thread, readable(thread, fd)?, at, one(buf, count)?)
+    transfer::<D>(thread, open_for::<D>(thread, fd)?, at, [segment(buf, count)?])
 }
 
-fn pwrite64(
+/// The same as [`plain`] with several buffers.
+///
+/// Source: readv(2)
+fn vector<D: Direction>(
     thread: &Thread,
     fd: Fd,
-    buf: UserPtr<u8>,
+    iov: UserPtr<Iovec>,
     count: usize,
-    offset: i64,
 ) -> Result<Outcome<'_>> {
-    let at = position(offset)?;
-    transfer::write(thread, writable(thread, fd)?, at, one(buf, count)?)
+    let file = open_for::<D>(thread, fd)?;
+    transfer::<D>(thread, file, At::Offset, segments(thread, iov, count)?)
 }
 
-fn readv(thread: &Thread, fd: Fd, iov: UserPtr<Iovec>, count: usize) -> Result<Outcome<'_>> {
-    let file = readable(thread, fd)?;
-    transfer::read(thread, file, At::Offset, segments(thread, iov, count)?)
-}
-
-fn writev(thread: &Thread, fd: Fd, iov: UserPtr<Iovec>, count: usize) -> Result<Outcome<'_>> {
-    let file = writable(thread, fd)?;
-    transfer::write(thread, file, At::Offset, segments(thread, iov, count)?)
-}
-
-fn preadv(
+/// The same as [`positioned`] with several buffers.
+///
+/// Source: readv(2)
+fn positioned_vector<D: Direction>(
     thread: &Thread,
     fd: Fd,
     iov: UserPtr<Iovec>,
@@ -101,29 +106,12 @@ fn preadv(
     _high: i64,
 ) -> Result<Outcome<'_>> {
     let at = position(offset)?;
-    transfer::read(thread, readable(thread, fd)?, at, segments(thread, iov, count)?)
+    transfer::<D>(thread, open_for::<D>(thread, fd)?, at, segments(thread, iov, count)?)
 }
 
-fn pwritev(
-    thread: &Thread,
-    fd: Fd,
-    iov: UserPtr<Iovec>,
-    count: usize,
-    offset: i64,
-    _high: i64,
-) -> Result<Outcome<'_>> {
-    let at = position(offset)?;
-    transfer::write(thread, writable(thread, fd)?, at, segments(thread, iov, count)?)
-}
-
-fn readable(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
+fn open_for<D: Direction>(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
     let file = thread.files.get(fd)?;
-    file.check_readable().map(|()| file)
-}
-
-fn writable(thread: &Thread, fd: Fd) -> Result<Arc<File>> {
-    let file = thread.files.get(fd)?;
-    file.check_writable().map(|()| file)
+    D::check(&file).map(|()| file)
 }
 
 fn preadv2(
@@ -135,14 +123,14 @@ fn preadv2(
     _high: i64,
     flags: u32,
 ) -> Result<Outcome<'_>> {
-    let file = readable(thread, fd)?;
+    let file = open_for::<In>(thread, fd)?;
     let flags = checked_flags(flags)?;
     let at = if offset == -1 { At::Offset } else { position(offset)? };
     let segments = segments(thread, iov, count)?;
     if flags & RWF_NO_WAIT != 0 && file.queue().is_some() && file.events(thread).is_empty() {
         return Err(Errno::EAGAIN);
     }
-    transfer::read(thread, file, at, segments)
+    transfer::<In>(thread, file, at, segments)
 }
 
 fn pwritev2(
@@ -154,13 +142,13 @@ fn pwritev2(
     _high: i64,
     flags: u32,
 ) -> Result<Outcome<'_>> {
-    let file = writable(thread, fd)?;
+    let file = open_for::<Out>(thread, fd)?;
     let flags = checked_flags(flags)?;
     if flags & (RWF_APPEND | RWF_NO_WAIT) != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     let at = if offset == -1 { At::Offset } else { position(offset)? };
-    transfer::write(thread, file, at, segments(thread, iov, count)?)
+    transfer::<Out>(thread, file, at, segments(thread, iov, count)?)
 }
 
 /// Hints (`RWF_HIPRI`), and synchronous writes (`RWF_DSYNC`, `RWF_SYNC`), which all are in memory.
@@ -202,11 +190,11 @@ fn position(offset: i64) -> Result<At> {
 }
 
 /// One segment, cut to what one call transfers.
-fn one(buf: UserPtr<u8>, count: usize) -> Result<Segments> {
+fn segment(buf: UserPtr<u8>, count: usize) -> Result<Segment> {
     if isize::try_from(count).is_err() || !buf.address().is_user_range(count) {
         return Err(Errno::EFAULT);
     }
-    Ok(Segments::from_buf([(buf.address(), count.min(MAX_COUNT))]))
+    Ok((buf.address(), count.min(MAX_COUNT)))
 }
 
 /// The segments of a vector, empty ones left out, together cut to what one call transfers.

@@ -3,7 +3,10 @@
 
 use super::{Outcome, Row, UserPtr, read, row};
 use crate::{
-    file::{At, File, Object, Progress, transfer},
+    file::{
+        At, File, Object, Progress,
+        transfer::{In, Out, transfer},
+    },
     thread::Thread,
 };
 use abi::{Errno, Events, Fd, Result, file::Iovec};
@@ -217,9 +220,9 @@ fn vmsplice(
     }
     let segments = read::segments(thread, iov, count)?;
     if file.flags().writable() {
-        transfer::write(thread, file, At::Offset, segments)
+        transfer::<Out>(thread, file, At::Offset, segments)
     } else {
-        transfer::read(thread, file, At::Offset, segments)
+        transfer::<In>(thread, file, At::Offset, segments)
     }
 }
 
