@@ -3,7 +3,7 @@
 use super::{Passed, who};
 use crate::{cred::Capabilities, file::File, thread::Thread};
 use abi::{Errno, Fd, Result};
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use framework::VirtAddr;
 use fs::OpenFlags;
 use net::unix::{Ancillary, Credentials};

@@ -20,6 +20,7 @@ mod ioprio;
 mod kill;
 mod limits;
 mod madvise;
+mod message;
 mod mlock;
 mod mmap;
 mod mount;
@@ -80,6 +81,7 @@ const FAMILIES: &[&[Row]] = &[
     kill::ROWS,
     limits::ROWS,
     madvise::ROWS,
+    message::ROWS,
     mlock::ROWS,
     mmap::ROWS,
     mount::ROWS,
