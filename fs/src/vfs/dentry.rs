@@ -259,14 +259,16 @@ pub(super) struct DentryCache {
 struct Shard {
     table: HashTable<Arc<Dentry>>,
     limit: usize,
+    /// From here on unused ones are let go when memory is short.
+    floor: usize,
 }
+
+/// So few dentries are not worth looking through.
+const SHARD_FLOOR: usize = 64;
 
 impl DentryCache {
     pub(super) const fn new() -> Self {
-        Self {
-            shards: [const { Mutex::new(Shard { table: HashTable::new(), limit: SHARD_LIMIT }) };
-                SHARDS],
-        }
+        Self { shards: [const { Mutex::new(Shard::new()) }; SHARDS] }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -288,7 +290,8 @@ impl DentryCache {
     fn insert(&self, dentry: Arc<Dentry>) {
         let hash = dentry.hash.load(Relaxed);
         let mut shard = self.shard(hash).lock();
-        if shard.table.len() >= shard.limit {
+        let len = shard.table.len();
+        if len >= shard.limit || len >= shard.floor && framework::frame::pressure() {
             shard.shrink();
         }
         let rehash = |other: &Arc<Dentry>| other.hash.load(Relaxed);
@@ -352,6 +355,10 @@ impl DentryCache {
 }
 
 impl Shard {
+    const fn new() -> Self {
+        Self { table: HashTable::new(), limit: SHARD_LIMIT, floor: SHARD_FLOOR }
+    }
+
     /// Lets go of dentries nobody holds that were not found since the last time. If most are in
     /// use the limit grows, so that this does not run at every insertion.
     fn shrink(&mut self) {
@@ -363,5 +370,6 @@ impl Shard {
             self.table.retain(|dentry| Arc::strong_count(dentry) > 1);
         }
         self.limit = self.limit.max(self.table.len() * 2);
+        self.floor = SHARD_FLOOR.max(self.table.len() * 2);
     }
 }
