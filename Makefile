@@ -32,7 +32,7 @@ ifneq ($(filter run run-linux,$(MAKECMDGOALS)),)
 endif
 $(if $(filter $(TOOLCHAIN),auto debian),,$(error TOOLCHAIN=$(TOOLCHAIN): it can be auto or debian))
 
-.PHONY: help setup build run test check linux run-linux latency clean
+.PHONY: help setup build run test check linux run-linux latency stress clean
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -86,6 +86,10 @@ run-linux: linux ## Boot Debian's kernel with the same files, to compare
 latency: linux build ## Count instructions of basic operations, beside Debian's kernel
 	@$(SETUP) qemu busybox musl
 	$(JINUX) latency --reference $(LINUX)
+
+stress: build ## Storms for two minutes on four CPUs, which must leave nothing behind
+	@$(SETUP) qemu busybox musl
+	$(JINUX) stress
 
 clean: ## Remove what was built
 	rm -rf $(TARGET)

@@ -9,6 +9,7 @@ pub mod paths;
 pub mod run;
 pub mod session;
 pub mod shell;
+pub mod stress;
 pub mod symbols;
 pub mod test;
 

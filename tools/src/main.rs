@@ -8,7 +8,7 @@ use tools::{
     initramfs::Initramfs,
     latency,
     machine::{Kind, Machine},
-    paths, run, symbols,
+    paths, run, stress, symbols,
     test::{self, Options, Suite},
 };
 
@@ -48,6 +48,8 @@ enum Request {
     Test(TestArguments),
     /// Count the guest instructions of system calls, process and memory operations.
     Latency(LatencyArguments),
+    /// Run storms of forks, pipes, signals and more; fails if the kernel keeps anything of them.
+    Stress(StressArguments),
 }
 
 #[derive(Args)]
@@ -107,6 +109,22 @@ struct LatencyArguments {
 }
 
 #[derive(Args)]
+struct StressArguments {
+    /// The kernel [default: target/jinux.elf].
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// How long the storms last.
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    seconds: u32,
+    /// Number of CPUs.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// The machine that is emulated.
+    #[arg(long, value_enum, default_value_t)]
+    machine: Kind,
+}
+
+#[derive(Args)]
 struct TestArguments {
     /// Only these suites; may be given several times [default: all].
     #[arg(long, value_enum)]
@@ -135,6 +153,7 @@ fn main() -> ExitCode {
         Request::Initramfs(arguments) => initramfs(&arguments).map(|()| 0),
         Request::Symbols { from, to } => symbols::install(&from, &to).map(|()| 0),
         Request::Latency(arguments) => latency_table(&arguments).map(|()| 0),
+        Request::Stress(arguments) => storms(&arguments).map(|()| 0),
         Request::Test(TestArguments { suite: suites, kernel, machine, smp, filter }) => {
             test::run(&Options { suites, filter, kernel, machine, smp })
         }
@@ -183,6 +202,23 @@ fn qemu(arguments: QemuArguments) -> Result<u8> {
         return Ok(0);
     }
     machine.run()
+}
+
+/// Runs the storms and prints what they said.
+fn storms(arguments: &StressArguments) -> Result<()> {
+    let machine = Machine {
+        kernel: arguments.kernel.clone().unwrap_or_else(paths::kernel),
+        initrd: None,
+        disks: vec![],
+        append: "console=ttyS0 quiet panic=-1".into(),
+        kind: arguments.machine,
+        smp: arguments.smp,
+        memory: "512M".into(),
+        extra: vec![],
+    };
+    let work = paths::target().join("stress");
+    print!("{}", stress::run(&machine, &work, arguments.seconds)?);
+    Ok(())
 }
 
 fn latency_table(arguments: &LatencyArguments) -> Result<()> {

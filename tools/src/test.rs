@@ -26,7 +26,7 @@ use std::{
     thread,
 };
 
-use crate::{machine::Kind, paths};
+use crate::{machine::Kind, paths, stress};
 use comparison::Comparison;
 use report::Report;
 use site::Site;
@@ -50,6 +50,8 @@ pub enum Suite {
     Busybox,
     /// The interactive shell: job control, editors, signals from the keyboard.
     Interactive,
+    /// Storms on four CPUs, which must leave nothing behind.
+    Stress,
     /// Programs and busybox commands on the library OS; a part of `host` too.
     Libos,
     /// Bad input, and programs that try to bring the machine down.
@@ -63,6 +65,10 @@ const IN_MACHINES: &[Suite] =
 /// The machines that each of them runs on.
 const MACHINES: &[(Kind, u32)] =
     &[(Kind::Q35, 4), (Kind::Microvm, 4), (Kind::Q35, 1), (Kind::Microvm, 1)];
+
+/// The CPUs and the length of the storms.
+const STRESS_CPUS: u32 = 4;
+const STRESS_SECONDS: u32 = 15;
 
 /// How many machines run at a time.
 const AT_A_TIME: usize = 2;
@@ -97,7 +103,14 @@ impl Options {
         let one = [(self.machine.unwrap_or_default(), self.smp.unwrap_or(1))];
         let machines = if self.machine.is_some() || self.smp.is_some() { &one } else { MACHINES };
         let wanted = IN_MACHINES.iter().filter(|suite| self.wants(**suite));
-        wanted.flat_map(|suite| machines.iter().map(|(kind, smp)| (*suite, *kind, *smp))).collect()
+        let mut plan: VecDeque<_> = wanted
+            .flat_map(|suite| machines.iter().map(|(kind, smp)| (*suite, *kind, *smp)))
+            .collect();
+        if self.wants(Suite::Stress) && self.selects("stress") {
+            let (kind, smp) = (self.machine.unwrap_or_default(), self.smp.unwrap_or(STRESS_CPUS));
+            plan.push_back((Suite::Stress, kind, smp));
+        }
+        plan
     }
 }
 
@@ -200,6 +213,12 @@ impl Suites<'_> {
             (Suite::Busybox, _, Some(busybox)) => busybox.run(site, report),
             (Suite::Interactive, ..) => interactive::run(self.options, site, report),
             (Suite::Robustness, ..) => robustness::run(self.options, site, self.work, report),
+            (Suite::Stress, ..) => {
+                report.case(&site.name("stress"), || {
+                    stress::run(&site.machine, &site.work, STRESS_SECONDS).map(drop)
+                });
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
