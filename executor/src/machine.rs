@@ -6,11 +6,13 @@
 #[cfg(not(test))]
 pub(crate) use framework::{
     cpu::halt_unless,
-    time::{now, set_alarm},
+    time::{alarm_is_set, now, set_alarm},
 };
 
 #[cfg(test)]
-pub(crate) use simulated::{advance, alarm, halt_unless, now, set_alarm, virtual_time};
+pub(crate) use simulated::{
+    advance, alarm, alarm_is_set, halt_unless, now, set_alarm, virtual_time,
+};
 
 #[cfg(test)]
 mod simulated {
@@ -38,6 +40,11 @@ mod simulated {
     /// What the alarm is set to.
     pub(crate) fn alarm() -> Option<Instant> {
         ALARM.get()
+    }
+
+    /// Whether the alarm is still to come.
+    pub(crate) fn alarm_is_set() -> bool {
+        ALARM.get().is_some_and(|alarm| alarm > now())
     }
 
     pub(crate) fn now() -> Instant {

@@ -47,6 +47,11 @@ pub fn set_alarm(at: Option<Instant>) {
     machine::clock::set_alarm(at);
 }
 
+/// Whether this CPU's alarm is set and has not come yet; it may be late.
+pub fn alarm_is_set() -> bool {
+    machine::clock::alarm_is_set()
+}
+
 /// The UNIX time at the moment of boot, as the machine's clock told it (UTC).
 pub fn boot_wall_clock() -> Duration {
     machine::clock::boot_wall_clock()

@@ -8,7 +8,7 @@ use crate::{
     cred::Credentials,
     file::{FdTable, File, FsContext, LOG, Object},
     memory::{Layout, Limits as MemoryLimits, Memory},
-    process::{Entries, Group, Limits, Process, Session},
+    process::{Entries, Group, Limits, Process, Session, max_threads},
     signal::Actions,
     system::{LastWords, System},
     thread::{self, Resources, Start, Tcb, Thread},
@@ -100,6 +100,7 @@ fn start(boot: Boot, guest: Option<Guest>) -> ! {
     if let Some(uart) = uart {
         or_stop("serial port", start_serial(system, &line, uart));
     }
+    executor::spawn(Spawn::named("loadavg"), system.load.run());
     or_stop("first process", start_first(system, line, guest));
     cpu::start_others(run_cpu);
     run_cpu()
@@ -236,7 +237,7 @@ fn make_process(
 ) -> Result<Arc<Process>> {
     let pid = entries.allocate()?;
     let credentials = Arc::clone(&resources.credentials);
-    let limits = Limits::initial(max_processes());
+    let limits = Limits::initial(max_threads() as u64 / 2);
     let group = Group::new(Pid::KERNEL, Session::new(Pid::KERNEL));
     let process =
         Process::new(pid, system, Weak::new(), group, limits, Actions::new(), credentials);
@@ -268,13 +269,6 @@ impl LastWords for SerialPort {
             framework::console::write(&said);
         }
     }
-}
-
-/// How many processes a user may have: as many as an eighth of memory could hold, as on Linux.
-fn max_processes() -> u64 {
-    const BYTES_PER_PROCESS: u64 = 128 << 10;
-    let memory = framework::frame::stats().total as u64 * framework::PAGE_SIZE as u64;
-    (memory / BYTES_PER_PROCESS).clamp(64, 32_768) / 2
 }
 
 /// Opens the console as descriptors 0, 1 and 2, if there is one.

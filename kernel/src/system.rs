@@ -1,6 +1,7 @@
 //! The values a running system is made of; a namespace is another instance of one of them.
 
 use crate::{
+    cred::Users,
     file::Devices,
     filesystems::FileSystems,
     futex::FutexTable,
@@ -66,6 +67,8 @@ pub struct System {
     pub sockets: AnonymousFs,
     /// The abstract names of UNIX sockets.
     pub unix_names: net::unix::Space<socket::Passed>,
+    /// What each user has of things he may have only so many of.
+    pub users: Users,
     /// Page faults of threads that have ended.
     pub ended_faults: Counters,
     /// Where memfds have their inodes.
@@ -122,6 +125,7 @@ impl System {
             pipes: AnonymousFs::pipes(),
             sockets: AnonymousFs::sockets(),
             unix_names: net::unix::Space::new(),
+            users: Users::new(),
             ended_faults: Counters::default(),
             memory_files: memory_files(),
             anonymous: AnonymousFs::new("anon_inodefs", 0x0904_1934, "anon_inode"),

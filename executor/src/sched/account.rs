@@ -165,10 +165,13 @@ impl Clock {
 
 impl Cpu {
     /// Charges the time since the last charge to `task`, which runs. If a tick came, it found the
-    /// task in `mode`.
-    pub(super) fn charge(&self, task: &Record, mode: Mode) {
+    /// task where the function says, if that is known: a tick whose interrupt is late tells
+    /// nothing, or those would seem to be in the kernel who ask for the time.
+    pub(super) fn charge(&self, task: &Record, found: impl FnOnce() -> Option<Mode>) {
         self.clock.charge(task);
-        if self.clock.tick.load(Relaxed) <= self.clock.mark() {
+        if self.clock.tick.load(Relaxed) <= self.clock.mark()
+            && let Some(mode) = found()
+        {
             task.set_mode(mode);
             self.clock.mode.store(mode as u8, Relaxed);
             self.clock.tick.store(tick_after(self.clock.mark()), Relaxed);

@@ -195,7 +195,7 @@ pub(crate) fn poll_ended(end: PollEnd) {
     let cpu = cpu::this();
     let Some(task) = cpu.current() else { return };
     cpu.kernel_ends(task);
-    cpu.charge(task, Mode::Kernel);
+    cpu.charge(task, || (!machine::alarm_is_set()).then_some(Mode::Kernel));
     cpu.settle(task);
     if end == PollEnd::Done {
         return task.end();
@@ -220,13 +220,13 @@ pub fn need_resched() -> bool {
 }
 
 /// Takes in what happened since the task was scheduled: timers, wakes from elsewhere, time. True
-/// if the task should yield. `mode` is where the last interrupt found the task.
-pub fn preempt(mode: Mode) -> bool {
+/// if the task should yield. `found` is where an interrupt has just found the task, if one did.
+pub fn preempt(found: Option<Mode>) -> bool {
     let this = framework::cpu::current();
     let cpu = cpu::of(this);
     let Some(task) = cpu.current() else { return false };
     cpu.attention.store(false, Relaxed);
-    cpu.charge(task, mode);
+    cpu.charge(task, || found);
     cpu.settle(task);
     cpu.fire_timers();
     cpu.drain();

@@ -15,7 +15,7 @@ const STEP: Duration = Duration::from_micros(50);
 /// One stretch of user mode that an alarm would end, and what the kernel does after it.
 async fn user_step() {
     machine::advance(STEP);
-    if preempt(Mode::User) {
+    if preempt(Some(Mode::User)) {
         yield_now().await;
     }
 }
@@ -209,7 +209,7 @@ fn ping_pong_does_not_starve_a_third() {
                 machine::advance(Duration::from_micros(10));
                 rounds.fetch_add(1, SeqCst);
                 other.set();
-                if need_resched() && preempt(Mode::Kernel) {
+                if need_resched() && preempt(Some(Mode::Kernel)) {
                     yield_now().await;
                 }
             }
@@ -230,13 +230,13 @@ fn ping_pong_does_not_starve_a_third() {
 
 /// User mode that only its alarm ends, as the loop of a thread has it: with a look before and after.
 async fn user_until_alarm() {
-    if need_resched() && preempt(Mode::Kernel) {
+    if need_resched() && preempt(Some(Mode::Kernel)) {
         yield_now().await;
     }
     user_begin();
     machine::advance(STEP);
     user_end();
-    if machine::alarm().is_some_and(|at| at <= machine::now()) && preempt(Mode::User) {
+    if machine::alarm().is_some_and(|at| at <= machine::now()) && preempt(Some(Mode::User)) {
         yield_now().await;
     }
 }
@@ -390,12 +390,12 @@ fn mixture(user: u64, kernel: u64) -> (Duration, Duration) {
             machine::advance(Duration::from_micros(user));
             // An alarm that is due ends user mode, and a call otherwise.
             let alarm = machine::alarm();
-            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Mode::User) {
+            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Some(Mode::User)) {
                 yield_now().await;
             }
             machine::advance(Duration::from_micros(kernel));
             let alarm = machine::alarm();
-            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Mode::Kernel) {
+            if alarm.is_some_and(|alarm| alarm <= machine::now()) && preempt(Some(Mode::Kernel)) {
                 yield_now().await;
             }
             let (user, system) = (task.user_time(), task.system_time());

@@ -132,6 +132,10 @@ pub(crate) fn set_alarm(at: Option<Instant>) {
     }
 }
 
+pub(crate) fn alarm_is_set() -> bool {
+    ALARMS[cpu::current().index()].due.load(Ordering::Relaxed) != NEVER
+}
+
 /// This CPU's timer fired, interrupts are off; whether the alarm was due.
 pub(super) fn timer_fired() -> bool {
     let alarm = &ALARMS[cpu::current().index()];

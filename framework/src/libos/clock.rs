@@ -59,6 +59,10 @@ pub(crate) fn set_alarm(at: Option<Instant>) {
     ALARMS[cpu::current().index()].store(ns, Ordering::Relaxed);
 }
 
+pub(crate) fn alarm_is_set() -> bool {
+    ALARMS[cpu::current().index()].load(Ordering::Relaxed) != NEVER
+}
+
 /// Forgets the alarm of `id`: it went off, or another thread is this CPU now.
 pub(super) fn clear_alarm(id: CpuId) {
     ALARMS[id.index()].store(NEVER, Ordering::Relaxed);

@@ -12,16 +12,14 @@ use alloc::{
 };
 use core::{
     fmt,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 use executor::wait::WaitQueue;
 use smallvec::SmallVec;
 use spin::Mutex;
 
 /// Events in a queue before the rest is dropped (`/proc/sys/fs/inotify/max_queued_events`).
-const QUEUE_MAX: usize = 16384;
-/// Watches of an instance (`/proc/sys/fs/inotify/max_user_watches`).
-const WATCHES_MAX: usize = 65536;
+pub const QUEUE_MAX: usize = 16384;
 /// Bytes of an event before its name; names are padded to a multiple of it.
 const EVENT_SIZE: usize = 16;
 /// Events were dropped.
@@ -55,6 +53,33 @@ pub struct Inotify {
     queue: WaitQueue,
     /// For the watches to find it.
     own: Weak<Self>,
+    quota: Arc<Quota>,
+}
+
+/// What the instances of one user have together, and may have.
+#[derive(Debug)]
+pub struct Quota {
+    instances: AtomicUsize,
+    watches: AtomicUsize,
+    most_instances: usize,
+    most_watches: usize,
+}
+
+impl Quota {
+    /// At most so many instances with so many watches, and none yet.
+    pub fn new(most_instances: usize, most_watches: usize) -> Arc<Self> {
+        let (instances, watches) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { instances, watches, most_instances, most_watches })
+    }
+
+    /// Counts one more, unless there are `most`.
+    fn take(count: &AtomicUsize, most: usize) -> bool {
+        let taken = count.fetch_add(1, Relaxed) < most;
+        if !taken {
+            count.fetch_sub(1, Relaxed);
+        }
+        taken
+    }
 }
 
 #[derive(Default)]
@@ -118,13 +143,20 @@ impl Watcher for Watch {
 }
 
 impl Inotify {
-    /// Makes an instance without watches: inotify_init1(2).
-    pub fn new() -> Arc<Self> {
-        Arc::new_cyclic(|own| Self {
+    /// Makes an instance without watches, one of those of `quota`: inotify_init1(2).
+    ///
+    /// # Errors
+    /// - `EMFILE`: there are too many.
+    pub fn new(quota: Arc<Quota>) -> Result<Arc<Self>> {
+        if !Quota::take(&quota.instances, quota.most_instances) {
+            return Err(Errno::EMFILE);
+        }
+        Ok(Arc::new_cyclic(|own| Self {
             state: Mutex::default(),
             queue: WaitQueue::new(),
             own: Weak::clone(own),
-        })
+            quota,
+        }))
     }
 
     /// Watches a file, or changes what is watched for; returns the watch's number.
@@ -155,10 +187,11 @@ impl Inotify {
                 }
                 return Ok(watch.number);
             }
-            if state.watches.len() >= WATCHES_MAX {
+            let number = state.last_watch.checked_add(1).ok_or(Errno::ENOSPC)?;
+            if !Quota::take(&self.quota.watches, self.quota.most_watches) {
                 return Err(Errno::ENOSPC);
             }
-            state.last_watch = state.last_watch.checked_add(1).ok_or(Errno::ENOSPC)?;
+            state.last_watch = number;
             let watch = Arc::new(Watch {
                 number: state.last_watch,
                 mask: AtomicU32::new(bits.bits()),
@@ -191,6 +224,7 @@ impl Inotify {
         let entry = {
             let mut state = self.state.lock();
             let position = state.watches.iter().position(|entry| entry.watch.number == number)?;
+            self.quota.watches.fetch_sub(1, Relaxed);
             state.watches.swap_remove(position)
         };
         self.push(number, Report { mask: IGNORED, cookie: 0, name: None });
@@ -288,7 +322,9 @@ impl Queued {
 
 impl Drop for Inotify {
     fn drop(&mut self) {
+        self.quota.instances.fetch_sub(1, Relaxed);
         for entry in self.state.get_mut().watches.drain(..) {
+            self.quota.watches.fetch_sub(1, Relaxed);
             let watch: Arc<dyn Watcher> = entry.watch;
             entry.inode.unwatch(&watch);
         }
@@ -303,7 +339,7 @@ impl fmt::Debug for Inotify {
 
 #[cfg(test)]
 mod tests {
-    use super::{Inotify, WatchMask};
+    use super::{Inotify, Quota, WatchMask};
     use crate::{
         Errno, OpenFlags, RenameFlags, Sink,
         testing::{World, put, root_caller},
@@ -330,7 +366,7 @@ mod tests {
     fn what_happens_in_a_directory_is_told() {
         let world = World::new();
         world.mkdir("/d");
-        let inotify = Inotify::new();
+        let inotify = Inotify::new(Quota::new(10, 10)).unwrap();
         let directory = world.lookup("/d").unwrap();
         let watch = inotify.add(directory.inode().unwrap(), WatchMask::ALL).unwrap();
         let file = world.open("/d/f", OpenFlags::CREATE | OpenFlags::WRITE_ONLY).unwrap();
@@ -367,7 +403,7 @@ mod tests {
     fn watches_are_changed_and_removed() {
         let world = World::new();
         world.write("/f", b"");
-        let inotify = Inotify::new();
+        let inotify = Inotify::new(Quota::new(10, 10)).unwrap();
         let path = world.lookup("/f").unwrap();
         let inode = path.inode().unwrap();
         let modify = WatchMask::from_bits_retain(2);

@@ -4,7 +4,7 @@
 
 mod inotify;
 
-pub use inotify::{Inotify, WatchMask};
+pub use inotify::{Inotify, QUEUE_MAX, Quota, WatchMask};
 
 use crate::{Inode, Path};
 use alloc::{sync::Arc, vec::Vec};

@@ -4,10 +4,14 @@
 
 mod capability;
 mod exec;
+mod user;
 
 use alloc::{sync::Arc, vec::Vec};
 
 pub use capability::{Capabilities, Securebits};
+pub use user::{
+    Charge, Limited, MAX_INOTIFY_INSTANCES, Users, max_epoll_watches, max_inotify_watches,
+};
 
 /// A user's number.
 pub type Uid = u32;

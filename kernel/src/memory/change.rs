@@ -196,6 +196,12 @@ impl Memory {
         self.remove_locked(&mut self.state.lock(), &range)
     }
 
+    /// Whether [`unmap`](Self::unmap) would succeed now.
+    pub fn can_unmap(&self, at: VirtAddr, len: usize) -> bool {
+        let range = user_range(at, len).filter(|range| !range.is_empty());
+        range.is_some_and(|range| !self.state.lock().map.removal_overflows(&range))
+    }
+
     /// Removes the mappings of `range` and their pages.
     pub(super) fn remove_locked(&self, state: &mut State, range: &Range<VirtAddr>) -> Result<()> {
         if state.map.removal_overflows(range) {

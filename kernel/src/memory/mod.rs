@@ -23,6 +23,7 @@ mod limits;
 mod map;
 mod object;
 mod populate;
+mod release;
 mod remap;
 mod remote;
 mod report;

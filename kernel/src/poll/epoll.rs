@@ -8,7 +8,12 @@
 //! closing the last descriptor takes it out. Lock order: items, then ready; no lock is held while
 //! a file is asked for its events.
 
-use crate::{count::EpollItems, file::File, thread::Thread};
+use crate::{
+    count::EpollItems,
+    cred::{Charge, Limited, max_epoll_watches},
+    file::File,
+    thread::Thread,
+};
 use abi::{Errno, Events, Fd, Result};
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -84,6 +89,7 @@ struct Item {
     shared: Weak<Shared>,
     observer: Mutex<Option<ObserverKey>>,
     _counted: Counted<EpollItems>,
+    _charge: Charge,
 }
 
 impl Epoll {
@@ -97,6 +103,7 @@ impl Epoll {
     /// # Errors
     /// - `EEXIST`: it is watched already.
     /// - `EPERM`: the file has no events that change.
+    /// - `ENOSPC`: the user watches too many.
     /// - `ELOOP`: instances would watch each other in a circle, or too deep.
     pub fn add(
         self: &Arc<Self>,
@@ -110,6 +117,12 @@ impl Epoll {
             other.check_nesting(self, MAX_NESTING - 1)?;
         }
         let key = (fd, Arc::as_ptr(file).addr());
+        let most = max_epoll_watches() as u64;
+        let charge = thread
+            .system
+            .users
+            .charge(thread.credentials.uid, Limited::EpollWatches, most)
+            .ok_or(Errno::ENOSPC)?;
         let item = Arc::new_cyclic(|me| Item {
             me: Weak::clone(me),
             file: Arc::downgrade(file),
@@ -123,6 +136,7 @@ impl Epoll {
             shared: Arc::downgrade(&self.shared),
             observer: Mutex::new(None),
             _counted: Counted::new(),
+            _charge: charge,
         });
         {
             let mut items = self.items.lock();

@@ -74,6 +74,7 @@ const TABLE: &[Row] = &[
     Row { place: In::Process, ..row("mountstats", 0o400, Make::Text(mounts::mountstats)) },
     row("smaps", 0o444, Make::Private(maps::show_sizes)),
     Row { place: In::Process, ..row("smaps_rollup", 0o444, Make::Private(maps::show_sums)) },
+    row("cgroup", 0o444, Make::Text(settings::control_group)),
     row("wchan", 0o444, Make::Text(sched::wait_channel)),
     row("oom_score", 0o444, Make::Text(settings::oom_score)),
     row("oom_score_adj", 0o644, Make::Body(Kind::Regular, settings::oom_score_adjustment)),

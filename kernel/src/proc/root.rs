@@ -1,7 +1,10 @@
 //! The root of `/proc`: processes by number, and files about the system.
 
 use super::{entry, full, machine, objects, target::Target};
-use crate::system::{RELEASE, SYSNAME, System, VERSION};
+use crate::{
+    cred,
+    system::{RELEASE, SYSNAME, System, VERSION},
+};
 use abi::{Errno, Pid, Result};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::fmt;
@@ -96,7 +99,7 @@ fn settings(system: &'static System, sys: &Tree) {
     fixed(&kernel, "osrelease", |_| String::from(RELEASE));
     fixed(&kernel, "version", |_| String::from(VERSION));
     fixed(&kernel, "pid_max", |_| format!("{}", crate::process::PID_MAX));
-    fixed(&kernel, "threads-max", |_| format!("{}", crate::process::PID_MAX));
+    fixed(&kernel, "threads-max", |_| format!("{}", crate::process::max_threads()));
     fixed(&kernel, "ngroups_max", |_| String::from("65536"));
     fixed(&kernel, "cap_last_cap", |_| String::from("40"));
     fixed(&kernel, "randomize_va_space", |_| String::from("2"));
@@ -118,6 +121,12 @@ fn settings(system: &'static System, sys: &Tree) {
     fixed(&fs, "inode-nr", objects::inode_numbers);
     fixed(&fs, "inode-state", objects::inode_state);
     fixed(&fs, "dentry-state", objects::dentry_state);
+    let epoll = fs.directory(b"epoll");
+    fixed(&epoll, "max_user_watches", |_| format!("{}", cred::max_epoll_watches()));
+    let inotify = fs.directory(b"inotify");
+    fixed(&inotify, "max_user_instances", |_| format!("{}", cred::MAX_INOTIFY_INSTANCES));
+    fixed(&inotify, "max_user_watches", |_| format!("{}", cred::max_inotify_watches()));
+    fixed(&inotify, "max_queued_events", |_| format!("{}", fs::notify::QUEUE_MAX));
     fixed(&fs, "nr_open", |_| format!("{}", crate::file::MAX_FDS));
     fixed(&fs, "pipe-max-size", |_| format!("{}", fs::pipe::SIZE_LIMIT));
 }

@@ -56,6 +56,18 @@ pub(super) fn limits(
         .map_err(full)
 }
 
+/// `/proc/PID/cgroup`: there is one group, the root, which all processes are in.
+///
+/// Source: cgroups(7)
+pub(super) fn control_group(
+    target: &Target,
+    out: &mut dyn fmt::Write,
+    _caller: &Caller<'_>,
+) -> Result<()> {
+    target.process()?;
+    out.write_str("0::/\n").map_err(full)
+}
+
 /// `/proc/PID/personality`.
 pub(super) fn personality(
     target: &Target,

@@ -2,7 +2,7 @@
 
 use super::{full, stat::State, target::Target};
 use crate::{
-    cred::Credentials,
+    cred::{Credentials, Limited},
     memory::Memory,
     process::{Process, Resource},
     thread::Tcb,
@@ -103,14 +103,13 @@ fn sizes(memory: &Memory, out: &mut dyn Write) -> fmt::Result {
 
 fn signals(process: &Process, thread: Option<&Tcb>, out: &mut dyn Write) -> fmt::Result {
     let shared = process.signals.lock().pending.set().bits();
-    let waiting = process.signals.lock().pending.len();
     let own = thread.map_or(0, |thread| thread.signals.lock().pending.set().bits());
-    let more = thread.map_or(0, |thread| thread.signals.lock().pending.len());
     let blocked = thread.map_or(0, |thread| thread.blocked().bits());
     let (ignored, caught) = process.signal_dispositions();
     writeln!(out, "Threads:\t{}", process.live_threads().len())?;
     let most = process.limit(Resource::PendingSignals);
-    writeln!(out, "SigQ:\t{}/{most}", waiting + more)?;
+    let queued = process.system.users.count(process.credentials().uid, Limited::Signals);
+    writeln!(out, "SigQ:\t{queued}/{most}")?;
     writeln!(out, "SigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}")?;
     writeln!(out, "SigIgn:\t{:016x}\nSigCgt:\t{:016x}", ignored.bits(), caught.bits())
 }

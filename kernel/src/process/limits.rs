@@ -118,6 +118,15 @@ impl Limits {
     }
 }
 
+/// How many threads there may be (`/proc/sys/kernel/threads-max`): as many as take an eighth of
+/// memory, as on Linux, where one takes 16 KiB; here it is less than four.
+pub fn max_threads() -> usize {
+    const BYTES_PER_THREAD: usize = 8 * (4 << 10);
+    const LEAST: usize = 64;
+    let memory = framework::frame::stats().total * framework::PAGE_SIZE;
+    (memory / BYTES_PER_THREAD).clamp(LEAST, super::PID_MAX as usize)
+}
+
 /// Whether the caller may raise hard limits (`CAP_SYS_RESOURCE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {

@@ -36,7 +36,7 @@ use framework::{Instant, count::Counted};
 use spin::Mutex;
 
 pub use group::{Group, Session};
-pub use limits::{INFINITY, Limit, Limits, Privilege, Resource};
+pub use limits::{INFINITY, Limit, Limits, Privilege, Resource, max_threads};
 pub use pidfd::PidFd;
 pub use table::{Counts, Entries, PID_MAX, PidTable};
 pub use usage::{Counters, Usage, UsageOf};

@@ -32,8 +32,19 @@ impl Slot {
     fn is_free(&self) -> bool {
         self.thread.is_none()
             && self.process.is_none()
-            && self.group.strong_count() == 0
-            && self.session.strong_count() == 0
+            && self.live_group().is_none()
+            && self.live_session().is_none()
+    }
+
+    /// The process group, which is there as long as it has members: a terminal may know of it
+    /// longer.
+    fn live_group(&self) -> Option<Arc<Group>> {
+        self.group.upgrade().filter(|group| !group.is_empty())
+    }
+
+    /// The session, likewise.
+    fn live_session(&self) -> Option<Arc<Session>> {
+        self.session.upgrade().filter(|session| !session.is_empty())
     }
 }
 
@@ -101,12 +112,7 @@ impl PidTable {
 
     /// All processes in the order of their numbers, zombies included.
     pub fn processes(&self) -> Vec<Arc<Process>> {
-        let entries = self.lock();
-        let mut all: Vec<_> =
-            entries.slots.values().filter_map(|slot| slot.process.clone()).collect();
-        drop(entries);
-        all.sort_unstable_by_key(|process| process.pid);
-        all
+        self.lock().processes()
     }
 }
 
@@ -196,14 +202,21 @@ impl Entries {
 
     /// The process group with this number.
     pub fn group(&self, pid: Pid) -> Option<Arc<Group>> {
-        self.slots.get(&pid.get())?.group.upgrade()
+        self.slots.get(&pid.get())?.live_group()
     }
 
     /// Whether a process group or a session has this number.
     pub fn is_group_or_session(&self, pid: Pid) -> bool {
         self.slots
             .get(&pid.get())
-            .is_some_and(|slot| slot.group.strong_count() > 0 || slot.session.strong_count() > 0)
+            .is_some_and(|slot| slot.live_group().is_some() || slot.live_session().is_some())
+    }
+
+    /// All processes in the order of their numbers, zombies included.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
+        let mut all: Vec<_> = self.slots.values().filter_map(|slot| slot.process.clone()).collect();
+        all.sort_unstable_by_key(|process| process.pid);
+        all
     }
 
     /// The first process, which takes in orphans.
@@ -233,10 +246,16 @@ impl Entries {
 
     /// The process with the lowest number from `from` on, zombies included.
     pub fn next_process(&self, from: u32) -> Option<Pid> {
-        let used =
-            self.slots.iter().filter(|(number, slot)| **number >= from && slot.process.is_some());
-        let lowest = used.map(|(number, _)| *number).min()?;
-        Pid::new(lowest.cast_signed())
+        /// Mostly the next one is near, and need not be looked for in the whole table.
+        const NEAR: u32 = 64;
+        let is_process =
+            |number: &u32| self.slots.get(number).is_some_and(|slot| slot.process.is_some());
+        let near = (from..from.saturating_add(NEAR)).find(is_process);
+        let lowest = near.or_else(|| {
+            let all = self.slots.keys().copied().filter(|number| *number >= from);
+            all.filter(is_process).min()
+        });
+        Pid::new(lowest?.cast_signed())
     }
 }
 
@@ -253,6 +272,7 @@ mod tests {
         assert_eq!(entries.allocate(), Ok(Pid::INIT));
         let session = Session::new(Pid::INIT);
         let group = Group::new(Pid::INIT, session);
+        group.add_nobody();
         entries.insert_group(&group);
         for number in 2..PID_MAX {
             let pid = entries.allocate().unwrap();
@@ -273,6 +293,7 @@ mod tests {
         for _ in 1..PID_MAX {
             let pid = entries.allocate().unwrap();
             let group = Group::new(pid, Session::new(pid));
+            group.add_nobody();
             entries.insert_group(&group);
             groups.push(group);
         }

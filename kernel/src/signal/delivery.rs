@@ -203,7 +203,7 @@ pub fn force(thread: &mut Thread, info: Info) {
     blocked.remove(signal);
     thread.tcb.blocked.store(blocked.bits(), Ordering::SeqCst);
     // A synchronous signal is no real-time one: it is never refused.
-    let _ = thread.tcb.signals.lock().pending.push(info, u64::MAX);
+    let _ = thread.tcb.signals.lock().pending.push(info, None);
     thread.tcb.set_work(Work::SIGNAL);
 }
 

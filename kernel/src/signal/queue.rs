@@ -1,6 +1,7 @@
 //! Signals that wait to be delivered.
 
 use super::{Info, SignalSet, code};
+use crate::cred::Charge;
 use abi::{Errno, Result};
 use alloc::vec::Vec;
 
@@ -8,7 +9,14 @@ use alloc::vec::Vec;
 #[derive(Debug, Default)]
 pub struct Pending {
     set: SignalSet,
-    queue: Vec<Info>,
+    queue: Vec<Queued>,
+}
+
+/// A signal, and what its receiver's user is charged for it.
+#[derive(Debug)]
+struct Queued {
+    info: Info,
+    _charge: Option<Charge>,
 }
 
 impl Pending {
@@ -17,20 +25,19 @@ impl Pending {
         self.set
     }
 
-    /// Adds a signal. One below `SIGRTMIN` that is already pending is dropped.
+    /// Adds a signal, with what its user is charged for it. One for which nobody is charged is
+    /// dropped if it is already pending.
     ///
     /// # Errors
-    /// - `EAGAIN`: a real-time signal, and `max` are queued.
-    pub fn push(&mut self, info: Info, max: u64) -> Result<()> {
+    /// - `EAGAIN`: no memory.
+    pub fn push(&mut self, info: Info, charge: Option<Charge>) -> Result<()> {
         let signal = info.signal;
         // Each timer has a place of its own.
-        if !signal.is_realtime() && self.set.contains(signal) && info.code != code::TIMER {
+        if charge.is_none() && self.set.contains(signal) && info.code != code::TIMER {
             return Ok(());
         }
-        if signal.is_realtime() && self.queue.len() as u64 >= max {
-            return Err(Errno::EAGAIN);
-        }
-        self.queue.push(info);
+        self.queue.try_reserve(1).map_err(|_| Errno::EAGAIN)?;
+        self.queue.push(Queued { info, _charge: charge });
         self.set.insert(signal);
         Ok(())
     }
@@ -38,9 +45,9 @@ impl Pending {
     /// Takes the oldest of the signals in `set` that come first.
     pub fn take(&mut self, set: SignalSet) -> Option<Info> {
         let signal = (self.set & set).first()?;
-        let index = self.queue.iter().position(|info| info.signal == signal)?;
-        let info = self.queue.remove(index);
-        if !self.queue.iter().any(|info| info.signal == signal) {
+        let index = self.queue.iter().position(|queued| queued.info.signal == signal)?;
+        let Queued { info, .. } = self.queue.remove(index);
+        if !self.queue.iter().any(|queued| queued.info.signal == signal) {
             self.set.remove(signal);
         }
         Some(info)
@@ -51,22 +58,22 @@ impl Pending {
         if (self.set & set).is_empty() {
             return;
         }
-        self.queue.retain(|info| !set.contains(info.signal));
+        self.queue.retain(|queued| !set.contains(queued.info.signal));
         self.set = self.set & !set;
     }
 
     /// Drops the pending entries that match.
     pub fn remove(&mut self, matches: impl Fn(&Info) -> bool) {
-        self.queue.retain(|info| !matches(info));
-        self.set = self.queue.iter().fold(SignalSet::EMPTY, |mut set, info| {
-            set.insert(info.signal);
+        self.queue.retain(|queued| !matches(&queued.info));
+        self.set = self.queue.iter().fold(SignalSet::EMPTY, |mut set, queued| {
+            set.insert(queued.info.signal);
             set
         });
     }
 
     /// The pending entry that `matches`, to be changed in place.
     pub fn find(&mut self, matches: impl Fn(&Info) -> bool) -> Option<&mut Info> {
-        self.queue.iter_mut().find(|info| matches(info))
+        self.queue.iter_mut().map(|queued| &mut queued.info).find(|info| matches(info))
     }
 
     /// How many are queued.
@@ -93,8 +100,11 @@ pub(super) fn take(
 #[cfg(test)]
 mod tests {
     use super::Pending;
-    use crate::signal::{Info, SignalSet};
-    use abi::{Errno, Signal};
+    use crate::{
+        cred::{Limited, Users},
+        signal::{Info, SignalSet},
+    };
+    use abi::Signal;
 
     const ALL: SignalSet = SignalSet::from_bits(u64::MAX);
 
@@ -102,8 +112,8 @@ mod tests {
     fn standard_signals_merge_and_real_time_ones_queue() {
         let mut pending = Pending::default();
         for pid in [1, 2] {
-            pending.push(Info::from_process(Signal::INT, 0, pid, 0), 10).unwrap();
-            pending.push(Info::from_process(Signal::RTMIN, -1, pid, 0), 10).unwrap();
+            pending.push(Info::from_process(Signal::INT, 0, pid, 0), None).unwrap();
+            pending.push(Info::from_process(Signal::RTMIN, -1, pid, 0), None).unwrap();
         }
         let order: Vec<_> =
             core::iter::from_fn(|| pending.take(ALL)).map(|i| (i.signal, i.pid())).collect();
@@ -112,12 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_bounded_for_real_time_signals_only() {
+    fn what_is_taken_or_discarded_is_no_longer_charged() {
+        let users = Users::new();
+        let charge = || users.charge(7, Limited::Signals, 2);
         let mut pending = Pending::default();
-        pending.push(Info::kernel(Signal::RTMIN), 1).unwrap();
-        assert_eq!(pending.push(Info::kernel(Signal::RTMIN), 1), Err(Errno::EAGAIN));
-        assert_eq!(pending.push(Info::kernel(Signal::KILL), 1), Ok(()));
+        pending.push(Info::kernel(Signal::RTMIN), charge()).unwrap();
+        pending.push(Info::kernel(Signal::RTMIN), charge()).unwrap();
+        assert!(charge().is_none());
+        pending.push(Info::kernel(Signal::KILL), None).unwrap();
+        assert!(pending.take(SignalSet::of(&[Signal::RTMIN])).is_some());
+        assert_eq!(users.count(7, Limited::Signals), 1);
         pending.discard(SignalSet::of(&[Signal::RTMIN]));
-        assert_eq!(pending.len(), 1);
+        assert_eq!((pending.len(), users.count(7, Limited::Signals)), (1, 0));
     }
 }

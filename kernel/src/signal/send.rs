@@ -1,8 +1,8 @@
 //! Sending signals: who may, what is dropped, which thread is woken.
 
-use super::{Actions, Info, SignalSet};
+use super::{Actions, Info, SignalSet, code};
 use crate::{
-    cred::{Capabilities, Credentials},
+    cred::{Capabilities, Charge, Credentials, Limited},
     process::{ExitStatus, Group, Process, Resource},
     thread::{Tcb, Thread, Work},
 };
@@ -47,14 +47,14 @@ pub fn post_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
 
 fn add_to_process(target: &Arc<Process>, info: Info) -> Result<()> {
     let signal = info.signal;
-    let max = target.limit(Resource::PendingSignals);
     let threads = target.live_threads();
     // A blocked or awaited signal is kept: the action may change before it is taken.
     let kept = threads.iter().any(|thread| thread.keeps(signal));
     if !kept && is_dropped(target, signal) {
         return Ok(());
     }
-    target.signals.lock().pending.push(info, max)?;
+    let charge = charge(target, &info)?;
+    target.signals.lock().pending.push(info, charge)?;
     super::stop::wake_signal_waiters(target, signal);
     if signal == Signal::KILL {
         target.begin_exit(ExitStatus::Killed { signal, core: false });
@@ -83,11 +83,11 @@ pub fn post_to_thread(target: &Tcb, info: Info) -> Result<()> {
 fn add_to_thread(target: &Tcb, info: Info) -> Result<()> {
     let signal = info.signal;
     let process = &target.process;
-    let max = process.limit(Resource::PendingSignals);
     if !target.keeps(signal) && is_dropped(process, signal) {
         return Ok(());
     }
-    target.signals.lock().pending.push(info, max)?;
+    let charge = charge(process, &info)?;
+    target.signals.lock().pending.push(info, charge)?;
     super::stop::wake_signal_waiters(process, signal);
     if signal == Signal::KILL {
         process.begin_exit(ExitStatus::Killed { signal, core: false });
@@ -97,12 +97,28 @@ fn add_to_thread(target: &Tcb, info: Info) -> Result<()> {
     Ok(())
 }
 
+/// Charges the target's user for a real-time signal, of which there may be any number. A timer was
+/// charged when it was made, and has one signal pending at most.
+///
+/// # Errors
+/// - `EAGAIN`: he has as many as `RLIMIT_SIGPENDING` allows.
+fn charge(target: &Process, info: &Info) -> Result<Option<Charge>> {
+    if !info.signal.is_realtime() || info.code == code::TIMER {
+        return Ok(None);
+    }
+    let (uid, most) = (target.credentials().uid, target.limit(Resource::PendingSignals));
+    let charge = target.system.users.charge(uid, Limited::Signals, most);
+    // What kill(2) sends has nothing to be lost but its number.
+    let plain = matches!(info.code, code::USER | code::KERNEL);
+    if charge.is_some() || plain { Ok(charge) } else { Err(Errno::EAGAIN) }
+}
+
 /// Sends a signal of the kernel to every process of a group.
 pub fn send_to_group(group: &Group, signal: Signal) {
-    for member in group.members() {
+    group.for_each_member(&mut |member| {
         // A full queue refuses only real-time signals, which the kernel does not send.
-        let _ = post_to_process(&member, Info::kernel(signal));
-    }
+        let _ = post_to_process(member, Info::kernel(signal));
+    });
 }
 
 /// Stop signals and SIGCONT undo each other, whatever the process thinks of them.

@@ -22,7 +22,7 @@ fn inotify_init(thread: &Thread) -> Result<usize> {
 /// Makes an instance without watches.
 ///
 /// # Errors
-/// - `EINVAL`: unknown flags; `EMFILE`: too many open files.
+/// - `EINVAL`: unknown flags; `EMFILE`: too many open files, or instances of the user.
 ///
 /// Source: inotify_init(2)
 fn inotify_init1(thread: &Thread, flags: u32) -> Result<usize> {
@@ -30,13 +30,15 @@ fn inotify_init1(thread: &Thread, flags: u32) -> Result<usize> {
     let flags = OpenFlags::from_bits(flags).filter(|flags| allowed.contains(*flags));
     let flags = flags.ok_or(Errno::EINVAL)?;
     // Read only: write(2) is EBADF.
-    thread.install_object(Object::Inotify(Inotify::new()), "inotify", flags)
+    let quota = thread.system.users.inotify(thread.credentials.uid);
+    thread.install_object(Object::Inotify(Inotify::new(quota)?), "inotify", flags)
 }
 
 /// Watches a file, or changes what is watched for; returns the watch's number.
 ///
 /// # Errors
 /// - `EBADF`: not open; `EINVAL`: no inotify instance, or a bad mask.
+/// - `ENOSPC`: the user has too many watches.
 /// - `EEXIST`: it is watched, with `IN_MASK_CREATE`.
 /// - `EACCES`: the file may not be read; and those of the lookup.
 ///

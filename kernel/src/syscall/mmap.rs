@@ -196,8 +196,14 @@ pub(super) async fn populate_rest(memory: &Memory, mut range: Range<VirtAddr>, p
 /// Those of [`Memory::unmap`].
 ///
 /// Source: munmap(2)
-fn munmap(thread: &Thread, at: VirtAddr, len: usize) -> Result<()> {
-    thread.memory.unmap(at, len)
+fn munmap(thread: &Thread, at: VirtAddr, len: usize) -> Result<Outcome<'_>> {
+    if thread.memory.is_large(len) && thread.memory.can_unmap(at, len) {
+        return Ok(Outcome::Wait(Box::pin(async move {
+            thread.memory.release_slowly(at..at + len).await;
+            thread.memory.unmap(at, len).map(|()| 0)
+        })));
+    }
+    thread.memory.unmap(at, len).map(|()| Outcome::Done(0))
 }
 
 /// Changes the rights of a range.

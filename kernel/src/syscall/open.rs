@@ -2,11 +2,14 @@
 
 use super::{Outcome, Row, UserPtr, row};
 use crate::{
+    count::Files,
+    cred::Capabilities,
     file::{self, File, Object},
     thread::Thread,
 };
 use abi::{Errno, Fd, Result, file::OpenHow as RawOpenHow};
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use framework::count::Kind;
 use fs::{LookupFlags, OpenFlags, OpenHow, Opened};
 
 pub(super) const ROWS: &[Row] = &[
@@ -139,7 +142,13 @@ impl Thread {
     ///
     /// # Errors
     /// - `EMFILE`: none is free below `RLIMIT_NOFILE`.
+    /// - `ENFILE`: so many files are open in the system that only its administrator may open more.
     pub fn install(&self, file: Arc<File>, flags: OpenFlags) -> Result<usize> {
+        if Files::live().count() > file::max_files()
+            && !self.credentials.has(Capabilities::SYS_ADMIN)
+        {
+            return Err(Errno::ENFILE);
+        }
         let close_on_exec = flags.contains(OpenFlags::CLOSE_ON_EXEC);
         let fd = self.files.open(file, close_on_exec, self.process().descriptor_limit())?;
         Ok(fd.0.unsigned_abs() as usize)

@@ -2,7 +2,9 @@
 
 use super::{Row, UserPtr, row};
 use crate::{
+    cred::Limited,
     file::{File, Object},
+    process::Resource,
     signal::{Info, code},
     thread::Thread,
     time::{Clock, CpuClock, SignalTimer, Target, TimerFd, WallClock},
@@ -189,7 +191,10 @@ fn timer_create(
     let info = Info::timer(signal, id, 0, value);
     debug_assert_eq!(info.code, code::TIMER);
     thread.write(at, &id)?;
-    let timer = Arc::new(SignalTimer::on_clock(cpu_clock, target, info));
+    // Each timer may have one signal pending.
+    let (uid, most) = (thread.credentials.uid, process.limit(Resource::PendingSignals));
+    let charge = thread.system.users.charge(uid, Limited::Signals, most).ok_or(Errno::EAGAIN)?;
+    let timer = Arc::new(SignalTimer::on_clock(cpu_clock, target, info).charged(charge));
     let mut timers = process.timers.lock();
     if timers.posix.len() >= TIMERS_MAX {
         return Err(Errno::EAGAIN);

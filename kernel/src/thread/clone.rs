@@ -2,8 +2,9 @@
 
 use super::{Resources, Tcb, Thread, VforkDone, Work};
 use crate::{
+    count::Threads,
     cred::Capabilities,
-    process::{Process, Resource},
+    process::{Process, Resource, max_threads},
     signal::{Actions, AltStack},
     syscall::{Outcome, UserPtr},
 };
@@ -11,6 +12,7 @@ use abi::{Errno, Pid, Result, Signal};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::Ordering;
 use executor::Spawn;
+use framework::{count::Kind, frame};
 
 bitflags::bitflags! {
     /// `CLONE_*`.
@@ -160,11 +162,12 @@ impl CloneRequest {
 /// Source: clone(2), copy_process
 pub fn clone<'a>(thread: &'a Thread, request: &CloneRequest) -> Result<Outcome<'a>> {
     request.check(thread)?;
-    // A signal to a whole group must not miss a child that is just being made.
+    // A signal to several processes must not miss a child that is just being made.
     if thread.tcb.work().intersects(Work::SIGNAL | Work::EXIT) {
         return Err(Errno::ERESTARTNOINTR);
     }
     check_process_limit(thread)?;
+    check_room(request.flags)?;
     let flags = request.flags;
     check_memory(flags)?;
     let pidfd = request.pidfd.map(|at| thread.reserve_pidfd(at)).transpose()?;
@@ -190,6 +193,24 @@ pub fn clone<'a>(thread: &'a Thread, request: &CloneRequest) -> Result<Outcome<'
         None => Ok(Outcome::Done(tid.as_usize())),
         Some(done) => Ok(Outcome::Wait(Box::pin(wait_for_vfork(thread, done, tid)))),
     }
+}
+
+/// Frames that must be free for a new thread and, with its own address space, for a new process.
+const THREAD_FRAMES: usize = 8;
+const PROCESS_FRAMES: usize = 32;
+
+/// Refuses what the system as a whole has no room for: the kernel's own allocations for the child
+/// cannot fail half-way.
+///
+/// # Errors
+/// - `EAGAIN`: there are as many threads as there may be.
+/// - `ENOMEM`: only the reserve is left.
+fn check_room(flags: CloneFlags) -> Result<()> {
+    if Threads::live().count() >= max_threads() {
+        return Err(Errno::EAGAIN);
+    }
+    let frames = if flags.contains(CloneFlags::VM) { THREAD_FRAMES } else { PROCESS_FRAMES };
+    if frame::can_allocate(frames) { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
 /// Enforces `RLIMIT_NPROC` on ordinary users.

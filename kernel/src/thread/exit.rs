@@ -9,6 +9,7 @@ use crate::{
 use abi::{Events, Signal};
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
+use framework::{USER_END, USER_START};
 
 impl Thread {
     /// Gives back what the thread holds, and ends the process if it was the last.
@@ -45,6 +46,18 @@ impl Thread {
                 process.exit_events.wake_all(Events::IN.bits());
             }
         }
+    }
+
+    /// Whether it is the last to hold an address space that takes long to give back.
+    pub(super) fn has_much_memory(&self) -> bool {
+        // The other half of the thread holds it too.
+        Arc::strong_count(&self.memory) <= 2 && self.memory.is_large(usize::MAX)
+    }
+
+    /// Gives most of the memory back, letting others run in between.
+    pub(super) async fn release_memory(&mut self) {
+        self.leave_memory();
+        self.memory.release_slowly(USER_START..USER_END).await;
     }
 
     /// Tells those who wait for this thread to leave its address space: joiners, robust futexes,

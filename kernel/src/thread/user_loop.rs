@@ -27,9 +27,7 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
         let mut look = None;
         loop {
             // What a call woke waits for this CPU, and nothing else would tell of it.
-            if (look.is_some() || executor::need_resched())
-                && executor::preempt(look.take().unwrap_or(Mode::Kernel))
-            {
+            if (look.is_some() || executor::need_resched()) && executor::preempt(look.take()) {
                 executor::yield_now().await;
             }
             if interrupted.is_some() || !thread.tcb.work().is_empty() {
@@ -77,6 +75,9 @@ pub fn user_loop(mut thread: Thread) -> impl Future<Output = ()> + Send + 'stati
                     }
                 }
             }
+        }
+        if thread.has_much_memory() {
+            Box::pin(thread.release_memory()).await;
         }
         thread.finish();
     }

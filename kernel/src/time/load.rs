@@ -1,5 +1,6 @@
 //! The load average: tasks that run or wait for a CPU, over one, five and fifteen minutes.
 
+use framework::Instant;
 use spin::Mutex;
 
 /// Bits behind the point of the averages sysinfo(2) returns.
@@ -14,21 +15,18 @@ const DECAY: [u64; 3] = [1884, 2014, 2037];
 /// After this many periods nothing of the old average is left.
 const MOST_PERIODS: u64 = 2000;
 
-/// The averages, brought up to date when they are asked for.
+/// The averages; [`Load::run`] keeps them up to date.
 #[derive(Debug)]
 pub struct Load(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     averages: [u64; 3],
-    sampled_at_ns: u64,
 }
 
 impl State {
-    /// Goes on to `now_ns`, `running` tasks having been ready all the time.
-    fn advance(&mut self, now_ns: u64, running: u64) {
-        let periods = now_ns.saturating_sub(self.sampled_at_ns) / PERIOD_NS;
-        self.sampled_at_ns += periods * PERIOD_NS;
+    /// Goes on by so many periods with `running` tasks ready.
+    fn advance(&mut self, periods: u64, running: u64) {
         for _ in 0..periods.min(MOST_PERIODS) {
             for (average, decay) in self.averages.iter_mut().zip(DECAY) {
                 let active = running << SHIFT;
@@ -43,17 +41,26 @@ impl State {
 impl Load {
     /// No load yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(State { averages: [0; 3], sampled_at_ns: 0 }))
+        Self(Mutex::new(State { averages: [0; 3] }))
+    }
+
+    /// Samples for ever: a task of the kernel.
+    pub async fn run(&self) {
+        let mut sampled_at_ns = framework::time::now().as_nanos();
+        loop {
+            executor::sleep_until(Instant::from_nanos(sampled_at_ns + PERIOD_NS)).await;
+            let passed = framework::time::now().as_nanos().saturating_sub(sampled_at_ns);
+            let periods = passed / PERIOD_NS;
+            sampled_at_ns += periods * PERIOD_NS;
+            // This task itself runs, but would not otherwise.
+            let running = executor::runnable().saturating_sub(1) as u64;
+            self.0.lock().advance(periods, running);
+        }
     }
 
     /// The averages as sysinfo(2) returns them, in units of 1/65536.
     pub fn averages(&self) -> [u64; 3] {
-        let now = framework::time::now().as_nanos();
-        // Who asks runs, but would not otherwise.
-        let running = executor::runnable().saturating_sub(1) as u64;
-        let mut state = self.0.lock();
-        state.advance(now, running);
-        state.averages.map(|average| average << (SYSINFO_SHIFT - SHIFT))
+        self.0.lock().averages.map(|average| average << (SYSINFO_SHIFT - SHIFT))
     }
 }
 
@@ -65,16 +72,16 @@ impl Default for Load {
 
 #[cfg(test)]
 mod tests {
-    use super::{ONE, PERIOD_NS, State};
+    use super::{ONE, State};
 
     #[test]
     fn averages_follow_the_load() {
-        let mut state = State { averages: [0; 3], sampled_at_ns: 0 };
-        state.advance(12 * PERIOD_NS, 1);
+        let mut state = State { averages: [0; 3] };
+        state.advance(12, 1);
         // 1 - 1/e after a minute.
         assert!((1280..1310).contains(&state.averages[0]), "{:?}", state.averages);
         assert!(state.averages[2] < state.averages[1] && state.averages[1] < state.averages[0]);
-        state.advance(100_000 * PERIOD_NS, 2);
+        state.advance(2000, 2);
         assert_eq!(state.averages, [2 * ONE; 3]);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::CpuClock;
 use crate::{
+    cred::Charge,
     process::Process,
     signal::{self, Info, code},
     thread::Tcb,
@@ -39,6 +40,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct SignalTimer {
     shared: Arc<Shared>,
+    charge: Option<Charge>,
 }
 
 #[derive(Debug)]
@@ -184,7 +186,14 @@ impl SignalTimer {
         });
         let timer = Timer::new(Waker::from(Arc::clone(&shared)));
         *shared.timer.lock() = Some(timer);
-        Self { shared }
+        Self { shared, charge: None }
+    }
+
+    /// Keeps what its user is charged for it.
+    #[must_use]
+    pub fn charged(mut self, charge: Charge) -> Self {
+        self.charge = Some(charge);
+        self
     }
 
     /// Sets it to expire at `next` on its clock and then every `interval`; returns what
