@@ -314,6 +314,8 @@ static void epolls(void) {
         close(count);
         close(fds[0]);
         close(fds[1]);
+        // Who looks at the child in /proc may hold its files a moment longer.
+        for (double patience = now() + 10; epoll_wait(watch, got, 4, 0) && now() < patience;) sched_yield();
         check(!epoll_wait(watch, got, 4, 0), "nothing left to watch");
         close(watch);
     }
