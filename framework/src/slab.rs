@@ -157,6 +157,7 @@ static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls `each` for each size, and last for what takes whole frames. `kept` counts in the magazines
 /// of all CPUs.
+#[cfg_attr(test, allow(dead_code, reason = "the magazines are the bare machine's"))]
 pub(crate) fn stats(
     kept: impl Fn(&dyn Fn(&Magazines) -> usize) -> usize,
     each: &mut dyn FnMut(&HeapStats),

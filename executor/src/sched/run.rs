@@ -117,6 +117,8 @@ impl Cpu {
     /// Nothing to do: sleeps until somebody sends a task or a timer is due.
     fn sleep(&self, this: CpuId, longest: u64) {
         let mine = CpuSet::only(this).bits();
+        // What runs next was switched to, were it the same task.
+        self.last.store(NIL, Relaxed);
         IDLE_CPUS.fetch_or(mine, Relaxed);
         let called = self.door.announce(IDLE);
         let limit = self.clock.mark().saturating_add(longest);

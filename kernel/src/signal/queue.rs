@@ -110,10 +110,12 @@ mod tests {
 
     #[test]
     fn standard_signals_merge_and_real_time_ones_queue() {
+        let users = Users::new();
         let mut pending = Pending::default();
         for pid in [1, 2] {
             pending.push(Info::from_process(Signal::INT, 0, pid, 0), None).unwrap();
-            pending.push(Info::from_process(Signal::RTMIN, -1, pid, 0), None).unwrap();
+            let charge = users.charge(7, Limited::Signals, 2);
+            pending.push(Info::from_process(Signal::RTMIN, -1, pid, 0), charge).unwrap();
         }
         let order: Vec<_> =
             core::iter::from_fn(|| pending.take(ALL)).map(|i| (i.signal, i.pid())).collect();

@@ -148,7 +148,7 @@ fn mount(system: &'static System, kind: &str, at: &[u8], options: &[u8], mode: u
     }
     let at = walk.resolve(&root, at, LookupFlags::FOLLOW)?;
     let flags = match kind {
-        "devtmpfs" => MountFlags::NO_SUID,
+        "devtmpfs" | "devpts" => MountFlags::NO_SUID,
         _ => MountFlags::NO_SUID | MountFlags::NO_DEVICES,
     };
     let source = kind.as_bytes();
