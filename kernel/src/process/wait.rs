@@ -95,7 +95,8 @@ impl Process {
         let mut any = false;
         let mut found = None;
         for child in children.iter().filter(|child| is_meant(child, wait)) {
-            any = true;
+            // Of a child that has ended, only its end is waited for.
+            any |= wait.options.contains(WaitFor::EXITED) || child.threads.lock().ended.is_none();
             if let Some(state) = take_change(child, wait.options) {
                 found = Some((child, state));
                 break;

@@ -152,10 +152,14 @@ static void waiting(void) {
     SHOW(waitpid(-1, &status, 0));
     SHOW(waitpid(INT32_MIN, &status, 0));
     fflush(stdout);
+    // The child ends when it is told to, so that it can be seen to go on before.
+    int go[2];
+    char byte;
+    if (pipe(go)) return;
     pid_t child = fork();
     if (!child) {
         raise(SIGSTOP);
-        _exit(33);
+        _exit(read(go[0], &byte, 1) == 1 ? 33 : 34);
     }
     memset(&info, 0x55, sizeof info);
     SHOW(waitid(P_PID, child, &info, WEXITED | WNOHANG));
@@ -168,7 +172,11 @@ static void waiting(void) {
     kill(child, SIGCONT);
     SHOW(waitid(P_PID, child, &info, WCONTINUED));
     show_info("continued", &info, child);
+    SHOW(write(go[1], "x", 1));
     SHOW(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+    SHOW(waitid(P_PID, child, &info, WSTOPPED));
+    close(go[0]);
+    close(go[1]);
     show_info("ended, kept", &info, child);
     memset(&usage, 0x55, sizeof usage);
     SHOW(syscall(SYS_waitid, P_PID, child, &info, WEXITED, &usage));

@@ -12,7 +12,6 @@ pub(super) const SCRIPTS: &[(&str, Script)] = &[
     ("interrupt-busy-loop", interrupt_busy_loop),
     ("interrupt-loop", interrupt_loop),
     ("interrupt-caught", interrupt_caught),
-    ("quit", quit),
     ("stop-and-foreground", stop_and_foreground),
     ("stop-and-background", stop_and_background),
     ("background-read-stops", background_read_stops),
@@ -55,12 +54,6 @@ fn interrupt_caught(shell: &mut Shell) -> Result<()> {
     shell.session.send(key::CTRL_C)?;
     shell.session.expect("caught\r\n")?;
     ends_with(shell, 5).map(|_| ())
-}
-
-fn quit(shell: &mut Shell) -> Result<()> {
-    start(shell, "sleep 1000")?;
-    shell.session.send(key::CTRL_BACKSLASH)?;
-    ends_with(shell, 131).map(|_| ())
 }
 
 fn stop_and_foreground(shell: &mut Shell) -> Result<()> {
