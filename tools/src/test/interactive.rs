@@ -28,7 +28,6 @@ mod key {
     pub(super) const CTRL_W: &str = "\x17";
     pub(super) const CTRL_Z: &str = "\x1a";
     pub(super) const ESCAPE: &str = "\x1b";
-    pub(super) const CTRL_BACKSLASH: &str = "\x1c";
     pub(super) const ENTER: &str = "\r";
     pub(super) const UP: &str = "\x1b[A";
     pub(super) const BACKSPACE: &str = "\x7f";
