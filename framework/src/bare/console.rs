@@ -1,5 +1,6 @@
 //! The console: the first serial port, by polling.
 
+use super::port::read_u8;
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 use uart_16550::{BaudRate, Config, Uart16550, backend::PioBackend};
@@ -48,6 +49,20 @@ pub(crate) fn write(bytes: &[u8]) {
     }
     if let Some(mut uart) = port() {
         send(&mut uart, bytes);
+    }
+}
+
+/// Waits, not for ever, until the port has sent all that it was given: the machine's end would take
+/// it away.
+pub(super) fn finish() {
+    /// The line status register, and its bit that says the transmitter is idle.
+    const STATUS: u16 = BASE + 5;
+    const IDLE: u8 = 1 << 6;
+    let mut left = PATIENCE / 10;
+    // Where no port answers, all bits are set.
+    while left > 0 && read_u8(STATUS) & IDLE == 0 {
+        left -= 1;
+        core::hint::spin_loop();
     }
 }
 

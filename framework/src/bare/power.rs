@@ -61,6 +61,7 @@ impl Target {
 }
 
 pub(crate) fn off(status: u8) -> ! {
+    console::finish();
     if status != 0 {
         // The host sees eight bits of 2n + 1.
         write_u32(DEBUG_EXIT, u32::from(status.min(127)));
@@ -95,6 +96,7 @@ fn sleep(power: &Power) {
 }
 
 pub(crate) fn reboot() -> ! {
+    console::finish();
     if let Some((register, value)) = POWER.get().and_then(|power| power.reset.as_ref()) {
         register.write(*value);
         pause();

@@ -31,10 +31,11 @@ static volatile int count, code, value, on_thread;
 static void on_info(int signal, siginfo_t *info, void *context) {
     (void)signal;
     (void)context;
-    count++;
     code = info->si_code;
     value = info->si_value.sival_int;
     on_thread = syscall(SYS_gettid);
+    // Last: another thread may be waiting for it.
+    count++;
 }
 
 static void handle(int signal) {
@@ -119,11 +120,10 @@ static void signals(void) {
     sleep_ms(105);
     siginfo_t info;
     SHOW(sigwaitinfo(&block, &info) == SIGRTMIN);
-    CHECK(info.si_overrun >= 8 && info.si_overrun <= 60);
+    CHECK(info.si_overrun >= 8);
     CHECK(info.si_overrun == syscall(SYS_timer_getoverrun, id));
     printf("code %d value %d\n", info.si_code, info.si_value.sival_int);
     SHOW(sigwaitinfo(&block, &info) == SIGRTMIN);
-    CHECK(info.si_overrun <= 30);
     SHOW(syscall(SYS_timer_gettime, id, &now));
     show_setting("periodic", &now);
     // A timer that is removed takes its pending signal along.
@@ -321,8 +321,8 @@ static void cpu_clocks(void) {
     SHOW(syscall(SYS_timer_gettime, id, &now));
     show_setting("process clock", &now);
     count = 0;
-    SHOW(set(id, 0, 20000, 0, NULL));
-    sleep_ms(30);
+    SHOW(set(id, 0, 200000, 0, NULL));
+    sleep_ms(210);
     SHOW(count);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     while (!count) {}
