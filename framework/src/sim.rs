@@ -4,8 +4,8 @@
 //! of this module compiles to nothing. A simulation belongs to the thread that [`start`]ed it.
 //!
 //! What the kernel may do one way or another without breaking a promise, it asks here: which task
-//! runs next, whether a wait ends for no reason, whether an allocation fails. Each answer goes
-//! into a hash with the time it was given at, so the same seed is known to have done the same.
+//! runs next, how long something took, whether a wait ends for no reason. Each answer goes into a
+//! hash with the time it was given at, so the same seed is known to have done the same.
 //!
 //! Virtual time moves a little with each look at it, and to the next alarm when the CPU halts.
 
@@ -23,12 +23,6 @@ pub enum Choice {
     IdleCpu,
     /// Whether a wait ends though nothing woke it.
     Wake,
-    /// Whether an allocation of memory fails.
-    Allocation,
-    /// How much of a read or a write is done at once.
-    Length,
-    /// How a device answers.
-    Device,
     /// How long something took.
     Run,
 }

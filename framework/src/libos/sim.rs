@@ -262,9 +262,9 @@ mod tests {
     fn a_choice_is_one_of_those_there_are() {
         sim::start(7);
         let seen: std::collections::BTreeSet<_> =
-            (0..200).filter_map(|_| sim::choose(Choice::Device, 5)).collect();
+            (0..200).filter_map(|_| sim::choose(Choice::Victim, 5)).collect();
         assert_eq!(seen, (0..5).collect());
-        assert_eq!(sim::choose(Choice::Device, 1), None);
+        assert_eq!(sim::choose(Choice::Victim, 1), None);
     }
 
     #[test]

@@ -95,6 +95,15 @@ impl FdTable {
         Ok(fd)
     }
 
+    /// Whether a file can be opened now: for calls that take something away before they have one.
+    ///
+    /// # Errors
+    /// - `EMFILE`: no number below `limit` is free.
+    pub fn check_room(&self, limit: u64) -> Result<()> {
+        let limit = u32::try_from(limit).unwrap_or(MAX_FDS).min(MAX_FDS);
+        if self.inner.write().lowest_free(0) < limit { Ok(()) } else { Err(Errno::EMFILE) }
+    }
+
     /// Opens `file` at the lowest free number.
     ///
     /// # Errors

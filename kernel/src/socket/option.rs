@@ -141,7 +141,6 @@ pub fn set_option(
         return Err(Errno::EINVAL);
     }
     let number = thread.read(UserPtr::<i32>::new(from))?;
-    let socket = file.socket();
     let doubled = usize::try_from(number.max(0)).unwrap_or(0).saturating_mul(2);
     let privileged = thread.credentials.has(Capabilities::NET_ADMIN);
     match option {
@@ -186,10 +185,7 @@ pub fn set_option(
             });
             Ok(())
         }
-        _ => {
-            let _ = socket;
-            Err(Errno::ENOPROTOOPT)
-        }
+        _ => Err(Errno::ENOPROTOOPT),
     }
 }
 

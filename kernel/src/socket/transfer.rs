@@ -272,6 +272,8 @@ impl Attempt for Accepting {
     const EVENTS: Events = Events::IN;
 
     fn step(&mut self, thread: &Thread, file: &File) -> Result<usize> {
+        // As on Linux, a full table leaves the connection where it waits.
+        thread.files.check_room(thread.process().descriptor_limit())?;
         let socket = of(file)?.socket().accept()?;
         if let Some((to, len)) = self.name {
             thread.write_address(&socket.peer_address()?, to, len)?;

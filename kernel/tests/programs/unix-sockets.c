@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -217,6 +218,18 @@ static void connections(void) {
     show_read(s, 10);
     NAMES(s);
     NAMES(c);
+    // A full table of descriptors loses no connection.
+    struct rlimit files, few = {0, 0};
+    getrlimit(RLIMIT_NOFILE, &files);
+    few.rlim_max = files.rlim_max;
+    int waits = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(CONNECT(waits, "@jinux-test"));
+    setrlimit(RLIMIT_NOFILE, &few);
+    SHOW(accept(l, 0, 0));
+    setrlimit(RLIMIT_NOFILE, &files);
+    int kept = accept(l, 0, 0);
+    printf("kept: %d\n", kept >= 0);
+    close(kept), close(waits);
     SHOW(syscall(SYS_accept4, l, 0, 0, 1));
     struct ucred who;
     len = sizeof who;
